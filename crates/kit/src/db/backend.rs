@@ -1,0 +1,165 @@
+//! What the two databases have in common, and what must differ.
+
+use std::future::Future;
+
+use sqlx::migrate::Migrate;
+
+use sqlx::{
+    Arguments, ColumnIndex, Database, Decode, Encode, Executor, Postgres, Row as _, SqlStr, Sqlite,
+    Type, query_with,
+};
+
+use super::batch::{Batch, Values};
+
+/// A database that can hold a `T` in a column and take one as a parameter.
+///
+/// Implied for every type that sqlx knows; it exists so that [`Backend`] can name the types a
+/// store uses once, instead of repeating sqlx's bounds at every function.
+pub trait Column<T>: Database {
+    /// Adds `value` as the next parameter.
+    fn add(arguments: &mut Self::Arguments, value: T) -> Result<(), sqlx::Error>;
+    /// Reads the column called `name`.
+    fn get(row: &Self::Row, name: &str) -> Result<T, sqlx::Error>;
+}
+
+impl<DB, T> Column<T> for DB
+where
+    DB: Database,
+    T: for<'q> Encode<'q, DB> + for<'r> Decode<'r, DB> + Type<DB> + Send + 'static,
+    for<'n> &'n str: ColumnIndex<DB::Row>,
+{
+    fn add(arguments: &mut Self::Arguments, value: T) -> Result<(), sqlx::Error> {
+        arguments.add(value).map_err(sqlx::Error::Encode)
+    }
+
+    fn get(row: &Self::Row, name: &str) -> Result<T, sqlx::Error> {
+        row.try_get(name)
+    }
+}
+
+/// One of the two databases.
+pub trait Backend:
+    Database<Connection: Migrate>
+    + Column<i64>
+    + Column<Option<i64>>
+    + Column<String>
+    + Column<Option<String>>
+    + Column<bool>
+{
+    /// Begins a transaction that writes.
+    ///
+    /// SQLite takes the write lock at once: a transaction that reads first and writes later
+    /// fails with `SQLITE_BUSY_SNAPSHOT`, which no timeout waits for.
+    const BEGIN_WRITE: &'static str;
+
+    /// Begins a transaction whose statements all see one snapshot.
+    const BEGIN_SNAPSHOT: &'static str;
+
+    /// Ends a `select` whose rows the transaction is about to change. Empty on SQLite, where the
+    /// write transaction is alone anyway.
+    const FOR_UPDATE: &'static str;
+
+    /// Ends a `select` that takes rows for stamping and passes over those a writer holds.
+    /// Empty on SQLite, where no other writer can hold any.
+    const SKIP_LOCKED: &'static str;
+
+    /// Runs a statement; how many rows it touched.
+    fn execute(
+        conn: &mut Self::Connection,
+        sql: SqlStr,
+        arguments: Self::Arguments,
+    ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
+
+    /// Runs a statement; its rows.
+    fn fetch_all(
+        conn: &mut Self::Connection,
+        sql: SqlStr,
+        arguments: Self::Arguments,
+    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
+
+    /// The batch as a table expression whose parameters start at `$first`.
+    fn batch_table(batch: &Batch, first: usize) -> String;
+
+    /// Adds the batch as the next parameters.
+    fn add_batch(arguments: &mut Self::Arguments, batch: Batch) -> Result<(), sqlx::Error>;
+}
+
+impl Backend for Sqlite {
+    const BEGIN_WRITE: &'static str = "BEGIN IMMEDIATE";
+    const BEGIN_SNAPSHOT: &'static str = "BEGIN";
+    const FOR_UPDATE: &'static str = "";
+    const SKIP_LOCKED: &'static str = "";
+
+    async fn execute(
+        conn: &mut Self::Connection,
+        sql: SqlStr,
+        arguments: Self::Arguments,
+    ) -> Result<u64, sqlx::Error> {
+        Ok(conn.execute(query_with(sql, arguments)).await?.rows_affected())
+    }
+
+    async fn fetch_all(
+        conn: &mut Self::Connection,
+        sql: SqlStr,
+        arguments: Self::Arguments,
+    ) -> Result<Vec<Self::Row>, sqlx::Error> {
+        conn.fetch_all(query_with(sql, arguments)).await
+    }
+
+    fn batch_table(batch: &Batch, first: usize) -> String {
+        let columns: Vec<_> = batch
+            .names()
+            .enumerate()
+            .map(|(place, name)| format!("value ->> {place} as {name}"))
+            .collect();
+        format!("(select {} from json_each(${first})) as batch", columns.join(", "))
+    }
+
+    fn add_batch(arguments: &mut Self::Arguments, batch: Batch) -> Result<(), sqlx::Error> {
+        arguments.add(batch.into_json()).map_err(sqlx::Error::Encode)
+    }
+}
+
+impl Backend for Postgres {
+    const BEGIN_WRITE: &'static str = "BEGIN";
+    const BEGIN_SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    const FOR_UPDATE: &'static str = " for no key update";
+    const SKIP_LOCKED: &'static str = " for no key update skip locked";
+
+    async fn execute(
+        conn: &mut Self::Connection,
+        sql: SqlStr,
+        arguments: Self::Arguments,
+    ) -> Result<u64, sqlx::Error> {
+        Ok(conn.execute(query_with(sql, arguments)).await?.rows_affected())
+    }
+
+    async fn fetch_all(
+        conn: &mut Self::Connection,
+        sql: SqlStr,
+        arguments: Self::Arguments,
+    ) -> Result<Vec<Self::Row>, sqlx::Error> {
+        conn.fetch_all(query_with(sql, arguments)).await
+    }
+
+    fn batch_table(batch: &Batch, first: usize) -> String {
+        let names: Vec<_> = batch.names().collect();
+        let arrays: Vec<_> = batch
+            .columns()
+            .enumerate()
+            .map(|(place, values)| format!("${}::{}[]", first + place, values.sql_type()))
+            .collect();
+        format!("unnest({}) as batch({})", arrays.join(", "), names.join(", "))
+    }
+
+    fn add_batch(arguments: &mut Self::Arguments, batch: Batch) -> Result<(), sqlx::Error> {
+        for values in batch.into_columns() {
+            match values {
+                Values::Int(column) => arguments.add(column),
+                Values::Text(column) => arguments.add(column),
+            }
+            .map_err(sqlx::Error::Encode)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! Rows as parameters: what makes one statement do the work of a whole page.
+
+use serde_json::Value;
+
+use super::Backend;
+
+/// Columns of equal length that a statement reads like a table called `batch`.
+///
+/// PostgreSQL gets one array a column, SQLite one JSON text:
+///
+/// ```ignore
+/// let batch = Batch::new().int("number", numbers).text("name", names);
+/// let sql = format!("insert into t (number, name) select number, name from {}", batch.table::<B>(1));
+/// query::<B>(AssertSqlSafe(sql)).bind_batch(batch).execute(conn).await?;
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    columns: Vec<(&'static str, Values)>,
+}
+
+/// The values of one column.
+#[derive(Clone, Debug)]
+pub(super) enum Values {
+    /// `BIGINT`
+    Int(Vec<Option<i64>>),
+    /// `TEXT`
+    Text(Vec<Option<String>>),
+}
+
+impl Values {
+    pub(super) fn sql_type(&self) -> &'static str {
+        match self {
+            Self::Int(_) => "bigint",
+            Self::Text(_) => "text",
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Int(column) => column.len(),
+            Self::Text(column) => column.len(),
+        }
+    }
+}
+
+impl Batch {
+    /// A batch without columns yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a `BIGINT` column.
+    #[must_use]
+    pub fn int(
+        self,
+        name: &'static str,
+        values: impl IntoIterator<Item: Into<Option<i64>>>,
+    ) -> Self {
+        self.column(name, Values::Int(values.into_iter().map(Into::into).collect()))
+    }
+
+    /// Adds a `TEXT` column.
+    #[must_use]
+    pub fn text(
+        self,
+        name: &'static str,
+        values: impl IntoIterator<Item: Into<Option<String>>>,
+    ) -> Self {
+        self.column(name, Values::Text(values.into_iter().map(Into::into).collect()))
+    }
+
+    /// How many rows it has.
+    pub fn len(&self) -> usize {
+        self.columns.first().map_or(0, |(_, values)| values.len())
+    }
+
+    /// Whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The batch as a table expression called `batch`, whose parameters start at `$first`: bind
+    /// the statement's other parameters before it.
+    pub fn table<B: Backend>(&self, first: usize) -> String {
+        B::batch_table(self, first)
+    }
+
+    fn column(mut self, name: &'static str, values: Values) -> Self {
+        assert!(
+            self.columns.is_empty() || self.len() == values.len(),
+            "column {name} of a batch has another length than the first"
+        );
+        self.columns.push((name, values));
+        self
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.columns.iter().map(|(name, _)| *name)
+    }
+
+    pub(super) fn columns(&self) -> impl Iterator<Item = &Values> {
+        self.columns.iter().map(|(_, values)| values)
+    }
+
+    pub(super) fn into_columns(self) -> impl Iterator<Item = Values> {
+        self.columns.into_iter().map(|(_, values)| values)
+    }
+
+    /// `[[row 1's values], [row 2's values], …]`
+    pub(super) fn into_json(self) -> String {
+        let mut rows = vec![Vec::with_capacity(self.columns.len()); self.len()];
+        for (_, values) in self.columns {
+            match values {
+                Values::Int(column) => {
+                    rows.iter_mut().zip(column).for_each(|(row, v)| row.push(Value::from(v)));
+                }
+                Values::Text(column) => {
+                    rows.iter_mut().zip(column).for_each(|(row, v)| row.push(Value::from(v)));
+                }
+            }
+        }
+        Value::from(rows).to_string()
+    }
+}

@@ -1,0 +1,86 @@
+//! What can go wrong with a database, as far as callers can tell it apart.
+
+/// A database operation failed. Its text is for the log only and never reaches a caller.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be reached, is shutting down, full, or too busy; or the transaction
+    /// lost against another one. Nothing was changed; trying again may help.
+    #[error("the database is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// A unique index refused a row.
+    #[error("a row with this key exists already")]
+    Duplicate(#[source] sqlx::Error),
+    /// A statement touched more or fewer rows than it must.
+    #[error("a statement touched {touched} rows instead of {expected}")]
+    WrongCount {
+        /// How many it must touch.
+        expected: u64,
+        /// How many it touched.
+        touched: u64,
+    },
+    /// A stored value cannot be what it should be.
+    #[error("stored data is damaged: {0}")]
+    Damaged(String),
+    /// Anything else: a fault in a statement or in the schema.
+    #[error("the database refused a statement")]
+    Other(#[source] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the schema could not be migrated")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+}
+
+impl Error {
+    /// Whether trying again later may help.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        match &error {
+            E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => {
+                Self::Unavailable(error)
+            }
+            E::Database(database) if database.is_unique_violation() => Self::Duplicate(error),
+            E::Database(database) if is_passing(database.code().as_deref()) => {
+                Self::Unavailable(error)
+            }
+            _ => Self::Other(error),
+        }
+    }
+}
+
+/// Whether the database's own code says that the fault is of the moment.
+///
+/// PostgreSQL: <https://www.postgresql.org/docs/current/errcodes-appendix.html>, classes 08
+/// (connection), 53 (resources), 57 (operator intervention), 40 (rollback), 25006 (read-only: a
+/// standby) and 55P03 (lock timeout). SQLite: <https://sqlite.org/rescode.html>, primary codes 5 busy,
+/// 6 locked, 8 read-only, 10 I/O, 13 full, 14 cannot open; extended codes keep the primary code in
+/// the low byte.
+fn is_passing(code: Option<&str>) -> bool {
+    let Some(code) = code else { return false };
+    if code.len() == 5 {
+        return ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class))
+            || code == "25006"
+            || code == "55P03";
+    }
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_passing;
+
+    #[test]
+    fn passing_faults_are_told_from_lasting_ones() {
+        for code in ["08006", "57P01", "53300", "40001", "40P01", "55P03", "5", "517", "14", "13"] {
+            assert!(is_passing(Some(code)), "{code}");
+        }
+        for code in ["23505", "42P01", "42601", "1", "19", "2067"] {
+            assert!(!is_passing(Some(code)), "{code}");
+        }
+        assert!(!is_passing(None));
+    }
+}

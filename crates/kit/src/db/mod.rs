@@ -1,0 +1,26 @@
+//! One way to write SQL for SQLite and PostgreSQL.
+//!
+//! A store is written once, generic over [`Backend`], in portable SQL: `$1` parameters,
+//! `returning`, `on conflict`. What must differ between the two databases is a constant or a
+//! method of [`Backend`]. Bulk statements take their rows from a [`Batch`].
+//!
+//! ```ignore
+//! let rows = query::<B>("select name from customers where id = $1").bind(id).fetch_all(conn).await?;
+//! ```
+
+mod backend;
+mod batch;
+mod connect;
+mod error;
+mod query;
+
+pub use backend::{Backend, Column};
+pub use batch::Batch;
+pub use connect::{DatabaseUrl, Db, Transaction};
+pub use error::Error;
+pub use query::{Query, Row, query};
+pub use sqlx::AssertSqlSafe;
+pub use sqlx::{Postgres, Sqlite};
+
+/// What a database operation gives.
+pub type Result<T> = std::result::Result<T, Error>;

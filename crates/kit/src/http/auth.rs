@@ -1,0 +1,59 @@
+//! Bearer tokens for the callers of the feed and the API.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use contract::problem::{Problem, ProblemCode};
+use subtle::ConstantTimeEq;
+
+use super::problem::ProblemResponse;
+use crate::settings::Secret;
+
+/// Lets only callers with the token reach `routes`; everybody when there is no token.
+pub fn require_token<S: Clone + Send + Sync + 'static>(
+    routes: Router<S>,
+    token: Option<Secret>,
+) -> Router<S> {
+    match token {
+        Some(token) => routes.layer(from_fn_with_state(token, check)),
+        None => routes,
+    }
+}
+
+async fn check(State(token): State<Secret>, request: Request, next: Next) -> Response {
+    if presents(request.headers(), &token) {
+        next.run(request).await
+    } else {
+        let code = ProblemCode::Unauthorized;
+        ProblemResponse::from(Problem::new(code, code.help())).into_response()
+    }
+}
+
+/// Compared in constant time: how long a refusal takes must not tell how much was right.
+fn presents(headers: &HeaderMap, token: &Secret) -> bool {
+    headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .is_some_and(|(_, sent)| sent.trim().as_bytes().ct_eq(token.reveal().as_bytes()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_token_is_accepted() {
+        let token: Secret = "s3cret".parse().unwrap();
+        let sent = |value: &str| {
+            presents(&HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())]), &token)
+        };
+        assert!(sent("Bearer s3cret") && sent("bearer s3cret"));
+        assert!(!sent("Bearer s3cre") && !sent("Bearer s3crets") && !sent("Basic s3cret"));
+        assert!(!presents(&HeaderMap::new(), &token));
+    }
+}

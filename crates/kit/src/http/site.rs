@@ -1,0 +1,145 @@
+//! What every request passes on its way in and every response on its way out.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use contract::problem::{Problem, ProblemCode};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::csrf::CsrfLayer;
+use tracing::Instrument;
+
+use super::problem::{ProblemResponse, wants_html, write_body};
+use crate::clock::SharedClock;
+use crate::random::Random;
+
+/// The header that names a request in answers and logs.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The largest body a service reads, in bytes: an order of 2,000 lines with long descriptions fits.
+const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// What the pages of a service have in common.
+#[derive(Clone)]
+pub struct Site {
+    /// Measures how long requests take.
+    pub clock: SharedClock,
+    /// Gives requests their ids.
+    pub random: Random,
+    /// The page for an error.
+    pub error_page: fn(&Problem) -> String,
+    /// Where forms may lead besides the service itself: origins, separated by blanks.
+    pub form_targets: String,
+}
+
+impl Site {
+    /// Wraps a service's routes in everything that holds for all of them: request ids, logging,
+    /// problem documents, compression, protection against cross-site requests, security headers.
+    pub fn wrap(self, routes: Router) -> Router {
+        routes
+            .fallback(|| async {
+                problem(ProblemCode::NotFound, "There is nothing at this address.")
+            })
+            .method_not_allowed_fallback(|| async { StatusCode::METHOD_NOT_ALLOWED })
+            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+            .layer(CsrfLayer::new())
+            .layer(CatchPanicLayer::custom(|_| {
+                // The panic itself is logged by the standard panic hook.
+                problem(ProblemCode::Internal, ProblemCode::Internal.help()).into_response()
+            }))
+            .layer(from_fn_with_state(self, around))
+            .layer(CompressionLayer::new())
+    }
+}
+
+fn problem(code: ProblemCode, detail: &str) -> ProblemResponse {
+    Problem::new(code, detail).into()
+}
+
+async fn around(State(site): State<Site>, mut request: Request, next: Next) -> Response {
+    let id = request_id(request.headers()).unwrap_or_else(|| site.random.uuid(site.clock.now()));
+    // An id is letters, digits, dots, dashes and underscores, all of which a header may hold.
+    let id_header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));
+    request.headers_mut().insert(REQUEST_ID, id_header.clone());
+    let html = wants_html(request.headers());
+    let is_docs = request.uri().path().starts_with("/docs");
+    let method = request.method().clone();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(MatchedPath::as_str)
+        .map_or_else(|| "(none)".to_owned(), str::to_owned);
+    let span =
+        tracing::info_span!("request", %method, path = request.uri().path(), request.id = id);
+    let started = site.clock.now();
+
+    let response = next.run(request).instrument(span.clone()).await;
+    let mut response = write_body(response, &id, html, site.error_page);
+
+    let took = site.clock.now().since(started);
+    let status = response.status();
+    span.in_scope(|| tracing::debug!(status = status.as_u16(), ms = millis(took), "answered"));
+    let labels =
+        [("method", method.to_string()), ("route", route), ("status", status.as_str().to_owned())];
+    metrics::counter!("http_requests_total", &labels).increment(1);
+    metrics::histogram!("http_request_seconds", &labels).record(took);
+
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id_header);
+    security_headers(headers, &site.form_targets, is_docs);
+    response
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The caller's own id, when it is short and made of harmless characters.
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let harmless = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    ((1..=128).contains(&id.len()) && id.bytes().all(harmless)).then(|| id.to_owned())
+}
+
+fn security_headers(headers: &mut HeaderMap, form_targets: &str, is_docs: bool) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    let is_page = headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"text/html"));
+    if is_page {
+        // Swagger UI styles its elements inline; our own pages need no such exception.
+        let inline_style = if is_docs { " 'unsafe-inline'" } else { "" };
+        let policy = format!(
+            "default-src 'none'; style-src 'self'{inline_style}; script-src 'self'; \
+             img-src 'self' data:; connect-src 'self'; form-action 'self' {form_targets}; \
+             base-uri 'none'; frame-ancestors 'none'"
+        );
+        // Without a policy the page would be less safe, not wrong: settings are checked at start.
+        if let Ok(policy) = HeaderValue::from_str(&policy) {
+            headers.insert(CONTENT_SECURITY_POLICY, policy);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_harmless_request_ids_are_taken_over() {
+        let id = |value: &str| {
+            request_id(&HeaderMap::from_iter([(REQUEST_ID, HeaderValue::from_str(value).unwrap())]))
+        };
+        assert_eq!(id("abc-1.2_3"), Some("abc-1.2_3".to_owned()));
+        assert_eq!(id("<script>"), None);
+        assert_eq!(id(&"x".repeat(129)), None);
+        assert_eq!(id(""), None);
+    }
+}

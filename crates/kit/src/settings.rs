@@ -1,0 +1,116 @@
+//! Values of flags and environment variables.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+/// Reads a duration such as `1s`, `500ms` or `2m 30s`.
+///
+/// # Errors
+/// A message for the person who typed it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let signed: jiff::SignedDuration =
+        text.parse().map_err(|_| "must be a duration such as 500ms, 30s or 2m".to_owned())?;
+    match Duration::try_from(signed) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("must be longer than nothing".to_owned()),
+    }
+}
+
+/// A secret that is never shown, not even in a debug print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Secret {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // An empty variable in an .env file must not become a token that everybody knows.
+        match text.trim() {
+            "" => Err("must not be empty; leave it out to have none".to_owned()),
+            text => Ok(Self(text.to_owned())),
+        }
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Why a service does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Others could reach the service without a token.
+    #[error(
+        "refusing to listen on {addr} without an API token: others could read and change \
+         everything. Set {setting}, or listen on 127.0.0.1"
+    )]
+    Unprotected {
+        /// The address asked for.
+        addr: SocketAddr,
+        /// The setting that is missing.
+        setting: &'static str,
+    },
+    /// The address is taken or not of this machine.
+    #[error("cannot listen on {listen}: {error}")]
+    Bind {
+        /// The address asked for.
+        listen: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+/// Binds `listen` (`host:port`, port 0 for a free one), which must be a loopback address unless the
+/// service has an API token. `setting` names the token's setting for the error.
+///
+/// # Errors
+/// When the address is not protected, taken, or not of this machine.
+pub async fn bind(
+    listen: &str,
+    token: Option<&Secret>,
+    setting: &'static str,
+) -> Result<TcpListener, ListenError> {
+    let bind_error = |error| ListenError::Bind { listen: listen.to_owned(), error };
+    let addrs: Vec<_> = tokio::net::lookup_host(listen).await.map_err(bind_error)?.collect();
+    if token.is_none()
+        && let Some(&addr) = addrs.iter().find(|addr| !addr.ip().is_loopback())
+    {
+        return Err(ListenError::Unprotected { addr, setting });
+    }
+    TcpListener::bind(addrs.as_slice()).await.map_err(bind_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(duration("1s"), Ok(Duration::from_secs(1)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m 30s"), Ok(Duration::from_secs(150)));
+        for wrong in ["", "5", "soon", "-1s", "0s"] {
+            assert!(duration(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_loopback_is_served_without_a_token() {
+        let refused = bind("0.0.0.0:0", None, "--api-token (X_API_TOKEN)").await.unwrap_err();
+        assert!(refused.to_string().contains("--api-token (X_API_TOKEN)"), "{refused}");
+        let token: Secret = "t".parse().unwrap();
+        bind("0.0.0.0:0", Some(&token), "").await.unwrap();
+        bind("127.0.0.1:0", None, "").await.unwrap();
+    }
+}
