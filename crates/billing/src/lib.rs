@@ -1,1 +1,19 @@
-//! billing
+//! The billing service: keeps its own copy of the orders that ordering publishes, and turns each
+//! into an invoice that somebody approves.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`invoice`] | the pure model: what a change of an order means for its invoice |
+//! | [`pull`] | fetching pages and single orders, the loop that keeps both sides equal |
+//! | [`store`] | everything that is kept, behind one trait; SQL for both databases |
+//! | [`http`] | the API, the deep link, the pages |
+//! | [`app`] | puts the parts together |
+//! | [`settings`], [`error`] | flags; the only mapping from faults to problems |
+
+pub mod app;
+pub mod error;
+pub mod http;
+pub mod invoice;
+pub mod pull;
+pub mod settings;
+pub mod store;

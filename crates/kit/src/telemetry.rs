@@ -50,3 +50,9 @@ pub fn metrics() -> &'static PrometheusHandle {
         }
     })
 }
+
+/// An error with everything that caused it, for a log line.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

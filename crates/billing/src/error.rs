@@ -1,0 +1,70 @@
+//! What can go wrong in a request: the only mapping from faults to problems.
+
+use axum::response::{IntoResponse, Response};
+
+use contract::problem::{Problem, ProblemCode};
+use kit::db;
+use kit::http::etag::of_version;
+use kit::http::problem::ProblemResponse;
+
+/// Why a request fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller's fault, told as it is.
+    #[error("{}", .0.detail)]
+    Problem(Box<Problem>),
+    /// The database's fault; its text is for the log only.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+}
+
+/// What a handler gives.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A problem with this code and explanation.
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Problem::new(code, detail).into()
+    }
+
+    /// There is no such thing; `what` names it.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(ProblemCode::NotFound, format!("There is no {what}."))
+    }
+
+    /// The problem to tell; logs what must not be told.
+    pub fn into_problem(self) -> Problem {
+        match self {
+            Self::Problem(problem) => *problem,
+            Self::Database(error) => {
+                let code = if error.is_unavailable() {
+                    ProblemCode::Unavailable
+                } else {
+                    ProblemCode::Internal
+                };
+                tracing::error!(error = kit::telemetry::chain(&error), "a request failed");
+                Problem::new(code, code.help())
+            }
+        }
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let problem = self.into_problem();
+        let retry = problem.status == 503;
+        let current = problem.current_version;
+        let response = ProblemResponse::from(problem);
+        let mut response = if retry { response.retry_after(5) } else { response }.into_response();
+        if let Some(Ok(tag)) = current.map(|version| of_version(version).parse()) {
+            response.headers_mut().insert(axum::http::header::ETAG, tag);
+        }
+        response
+    }
+}

@@ -1,0 +1,42 @@
+//! Keeping both sides equal: fetching pages and single orders, and the loop around it.
+
+pub mod client;
+pub mod run;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What a pull did, counted in orders.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Counts {
+    /// Pages that were read.
+    pub pages: i64,
+    /// Orders that were not known before.
+    pub new: i64,
+    /// Orders with a newer version than the one known.
+    pub changed: i64,
+    /// Orders that were deleted since.
+    pub removed: i64,
+    /// Orders that were known already, in this version or a newer one.
+    pub unchanged: i64,
+    /// Orders that could not be taken in and were put aside.
+    pub quarantined: i64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.pages += other.pages;
+        self.new += other.new;
+        self.changed += other.changed;
+        self.removed += other.removed;
+        self.unchanged += other.unchanged;
+        self.quarantined += other.quarantined;
+    }
+}
+
+impl Counts {
+    /// Whether anything was changed here.
+    pub fn changed_something(&self) -> bool {
+        self.new + self.changed + self.removed + self.quarantined > 0
+    }
+}

@@ -1,0 +1,116 @@
+//! The settings of the billing service: every one a flag and an environment variable.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use contract::feed::{ContinuationToken, DEFAULT_PAGE_LIMIT, MAX_PAGE_LIMIT};
+use kit::db::DatabaseUrl;
+use kit::settings::{Secret, duration};
+use kit::telemetry::LogFormat;
+use url::Url;
+
+/// Keeps a copy of ordering's orders and turns each into an invoice.
+#[derive(Debug, Parser)]
+#[command(name = "billing", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// How log lines are written; RUST_LOG chooses which.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text", global = true)]
+    pub log_format: LogFormat,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the pages and the API, and pull from ordering; brings the schema up to date first.
+    Serve(ServeSettings),
+    /// Bring the database schema up to date and exit.
+    Migrate(DatabaseSettings),
+    /// Pull until there is nothing more, print the counts and exit.
+    Pull {
+        /// Where the data is.
+        #[command(flatten)]
+        database: DatabaseSettings,
+        /// Where the orders come from.
+        #[command(flatten)]
+        source: SourceSettings,
+    },
+    /// Read again: from the beginning, or from a continuation token.
+    ResetToken {
+        /// Where to go on; from the beginning when not given.
+        #[arg(long)]
+        to: Option<ContinuationToken>,
+        /// Where the data is.
+        #[command(flatten)]
+        database: DatabaseSettings,
+    },
+}
+
+/// Where the data is.
+#[derive(Clone, Debug, Args)]
+pub struct DatabaseSettings {
+    /// sqlite://path/to/file.db or postgres://user:password@host/database
+    #[arg(
+        long,
+        env = "BILLING_DATABASE_URL",
+        default_value = "sqlite://data/billing.db",
+        hide_env_values = true
+    )]
+    pub database_url: DatabaseUrl,
+}
+
+/// Where the orders come from.
+#[derive(Clone, Debug, Args)]
+pub struct SourceSettings {
+    /// Where ordering is.
+    #[arg(long, env = "BILLING_ORDERING_URL", default_value = "http://127.0.0.1:8080")]
+    pub ordering_url: Url,
+
+    /// Bearer token to present to ordering.
+    #[arg(long, env = "BILLING_ORDERING_TOKEN", hide_env_values = true)]
+    pub ordering_token: Option<Secret>,
+
+    /// Orders a page.
+    #[arg(
+        long,
+        env = "BILLING_PULL_LIMIT",
+        default_value_t = DEFAULT_PAGE_LIMIT,
+        value_parser = clap::value_parser!(i64).range(1..=MAX_PAGE_LIMIT)
+    )]
+    pub pull_limit: i64,
+
+    /// How long one page request may take.
+    #[arg(long, env = "BILLING_PULL_TIMEOUT", default_value = "30s", value_parser = duration)]
+    pub pull_timeout: Duration,
+}
+
+/// How to serve.
+#[derive(Clone, Debug, Args)]
+pub struct ServeSettings {
+    /// Address to listen on; port 0 picks a free one. Without an API token only loopback.
+    #[arg(long, env = "BILLING_LISTEN", default_value = "127.0.0.1:8081")]
+    pub listen: String,
+
+    /// Where the data is.
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+
+    /// Where the orders come from.
+    #[command(flatten)]
+    pub source: SourceSettings,
+
+    /// How often to pull.
+    #[arg(long, env = "BILLING_PULL_INTERVAL", default_value = "60s", value_parser = duration)]
+    pub pull_interval: Duration,
+
+    /// How long the deep link's pull may take, all in all.
+    #[arg(long, env = "BILLING_LINK_TIMEOUT", default_value = "2s", value_parser = duration)]
+    pub link_timeout: Duration,
+
+    /// Bearer token that callers of the API must present.
+    #[arg(long, env = "BILLING_API_TOKEN", hide_env_values = true)]
+    pub api_token: Option<Secret>,
+}

@@ -1,0 +1,168 @@
+//! Everything that billing keeps, behind one trait.
+//!
+//! The store is written once, generic over the two databases; see [`kit::db`].
+
+mod apply;
+mod invoices;
+mod orders;
+mod pull_state;
+mod sql;
+
+use async_trait::async_trait;
+use contract::feed::{ContinuationToken, Epoch, FeedIdentity, SequenceNr};
+use contract::order::Order;
+use contract::time::Timestamp;
+use kit::db::Result;
+use kit::http::etag::IfMatch;
+use kit::random::Random;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use sql::{SqlStore, open};
+
+use crate::invoice::{Invoice, InvoiceState};
+use crate::pull::Counts;
+
+/// Everything that billing keeps. Every method is one transaction.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Whether the database answers.
+    async fn ping(&self) -> Result<()>;
+
+    /// Takes in what ordering answered, whole or not at all: orders newer by `(epoch, version)`
+    /// than what is stored, what they mean for their invoices, and, for a page, the token.
+    async fn apply(&self, received: &Received, random: &Random, at: Timestamp) -> Result<Applied>;
+
+    /// How the pull stands.
+    async fn pull_state(&self) -> Result<PullState>;
+    /// Notes that a pull began.
+    async fn pull_began(&self, at: Timestamp) -> Result<()>;
+    /// Notes that a pull reached the end of the feed; also clears the last error.
+    async fn pull_succeeded(&self, counts: &Counts, at: Timestamp) -> Result<()>;
+    /// Notes that a pull failed, and how; how many have failed in a row by now.
+    async fn pull_failed(&self, error: &str, at: Timestamp) -> Result<i64>;
+    /// Adopts a greater epoch: the token goes back to the beginning. `false`, and nothing is
+    /// changed, when this or a greater epoch is adopted already, or the feed is another one.
+    async fn adopt_epoch(&self, identity: &FeedIdentity) -> Result<bool>;
+    /// Reads again from `token`, from the beginning when `None`. With `forget_feed` the adopted
+    /// feed and epoch are forgotten too, so that another one can be adopted: only an operator
+    /// decides that.
+    async fn reset_token(&self, token: Option<&ContinuationToken>, forget_feed: bool)
+    -> Result<()>;
+    /// The pulls that changed something since `since`, oldest first: for the chart.
+    async fn pulls_since(&self, since: Timestamp) -> Result<Vec<(Timestamp, Counts)>>;
+
+    /// The local copy of an order.
+    async fn order(&self, number: i64) -> Result<Option<StoredOrder>>;
+    /// Local copies by rising number from behind `after`, at most `limit`.
+    async fn orders(&self, after: Option<i64>, limit: i64) -> Result<Vec<StoredOrder>>;
+
+    /// The invoice with this id.
+    async fn invoice(&self, id: &str) -> Result<Option<Invoice>>;
+    /// Invoices by falling id, newest first, from behind `filter.after`, at most `limit`.
+    async fn invoices(&self, filter: &InvoiceFilter, limit: i64) -> Result<Vec<Invoice>>;
+    /// How many invoices are in each state.
+    async fn invoice_counts(&self) -> Result<Vec<(InvoiceState, i64)>>;
+    /// Approves an invoice that awaits approval and gives it the next number of the year.
+    async fn approve(
+        &self,
+        id: &str,
+        expected: Option<&IfMatch>,
+        at: Timestamp,
+    ) -> Result<Approval>;
+}
+
+/// An answer of ordering: a page, or one order that was pulled by number.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Received {
+    /// Which provider and which history answered: orders are stored under this epoch.
+    pub identity: FeedIdentity,
+    /// The orders, each number at most once.
+    pub orders: Vec<Order>,
+    /// For a page: how the token moves. A pulled order never moves it.
+    pub advance: Option<Advance>,
+}
+
+/// How a page moves the token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Advance {
+    /// The token that was asked with; the page counts only while it is still the stored one.
+    pub from: Option<ContinuationToken>,
+    /// The token that the page carries.
+    pub to: ContinuationToken,
+    /// The newest number that ordering had given.
+    pub last_sequence_nr: SequenceNr,
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Applied {
+    /// It is taken in.
+    Done(Counts),
+    /// The token was moved by somebody else meanwhile: nothing was changed, ask again.
+    Superseded,
+    /// It is of an older epoch than the adopted one, or of another feed: nothing was changed.
+    WrongHistory,
+}
+
+/// How the pull stands.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PullState {
+    /// Which provider and which history is adopted; `None` before the first answer.
+    pub identity: Option<FeedIdentity>,
+    /// Where to go on; `None`: from the beginning.
+    pub continuation_token: Option<ContinuationToken>,
+    /// The newest number that ordering had given at the last page; `None` while unknown.
+    pub last_sequence_nr: Option<SequenceNr>,
+    /// When the last pull began.
+    pub last_pull_at: Option<Timestamp>,
+    /// When a pull last reached the end of the feed.
+    pub last_success_at: Option<Timestamp>,
+    /// What went wrong since; `None` when nothing did.
+    pub last_error: Option<String>,
+    /// How many pulls have failed in a row.
+    pub consecutive_failures: i64,
+    /// All counts since the database was made.
+    pub totals: Counts,
+}
+
+/// The local copy of an order, as the API shows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredOrder {
+    /// The order document.
+    #[serde(flatten)]
+    pub order: Order,
+    /// Whether the order was deleted.
+    pub deleted: bool,
+    /// Whether ordering, asked in a later epoch, does not know the order any more.
+    pub missing_at_source: bool,
+    /// The epoch of the answer that brought it.
+    pub epoch: Epoch,
+    /// When it was received.
+    pub received_at: Timestamp,
+}
+
+/// Which invoices a list shows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct InvoiceFilter {
+    /// Only those in this state.
+    pub state: Option<InvoiceState>,
+    /// Only those of this order.
+    pub order_number: Option<i64>,
+    /// Only those behind this id: the last one of the page before.
+    pub after: Option<String>,
+}
+
+/// What became of an approval.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Approval {
+    /// It is approved, now or before.
+    Approved(Box<Invoice>),
+    /// There is no such invoice.
+    NotFound,
+    /// It was meant for another version than this current one.
+    VersionConflict(i64),
+    /// It is in another state and cannot be approved.
+    WrongState(InvoiceState),
+}

@@ -1,0 +1,67 @@
+//! The pure model of orders and customers: what a request may contain, limits, totals.
+//!
+//! Nothing here knows HTTP or SQL. The API, the forms and the import all read their input into
+//! [`OrderInput`] and [`CustomerInput`], so that the same rules hold everywhere.
+
+mod validate;
+
+use contract::order::Address;
+use contract::time::Timestamp;
+
+pub use validate::{MAX_LINES, MAX_QUANTITY, MAX_UNIT_PRICE_MINOR};
+
+/// The whole content of an order as a request gives it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OrderInput {
+    /// Who orders.
+    pub customer_id: String,
+    /// ISO 4217 code of all amounts.
+    pub currency: String,
+    /// The customer's own reference.
+    pub reference: Option<String>,
+    /// Free text.
+    pub note: Option<String>,
+    /// What is ordered; a line's place becomes its number, from 1.
+    pub lines: Vec<LineInput>,
+}
+
+/// A line as a request gives it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LineInput {
+    /// Stock keeping unit.
+    pub sku: String,
+    /// The same in words.
+    pub description: Option<String>,
+    /// How many.
+    pub quantity: i64,
+    /// Price of one, in minor units.
+    pub unit_price_minor: i64,
+    /// Tax rate in hundredths of a percent.
+    pub tax_basis_points: i64,
+}
+
+/// A customer as a request gives it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct CustomerInput {
+    /// Name of the person or company.
+    pub name: String,
+    /// Where to write to.
+    pub email: String,
+    /// Postal address; `None` when it is not known.
+    pub address: Option<Address>,
+}
+
+/// A customer as it is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Customer {
+    /// UUID version 7.
+    pub id: String,
+    /// Rises by one with every change.
+    pub version: i64,
+    /// What was given.
+    pub input: CustomerInput,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub changed_at: Timestamp,
+}

@@ -1,0 +1,1 @@
+//! Made-up orders in bulk.

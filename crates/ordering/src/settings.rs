@@ -1,0 +1,93 @@
+//! The settings of the ordering service: every one a flag and an environment variable.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use kit::db::DatabaseUrl;
+use kit::settings::{Secret, duration};
+use kit::telemetry::LogFormat;
+use url::Url;
+
+/// Owns orders and publishes every change of them on a feed.
+#[derive(Debug, Parser)]
+#[command(name = "ordering", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// How log lines are written; RUST_LOG chooses which.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text", global = true)]
+    pub log_format: LogFormat,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the feed, the API and the pages; brings the schema up to date first.
+    Serve(ServeSettings),
+    /// Bring the database schema up to date and exit.
+    Migrate(DatabaseSettings),
+    /// Make up confirmed orders, fast.
+    Seed {
+        /// How many orders.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+        orders: u32,
+        /// Where the data is.
+        #[command(flatten)]
+        database: DatabaseSettings,
+    },
+    /// Import real orders from a CSV file; what cannot be an order goes to FILE.rejected.csv.
+    Import {
+        /// CSV with InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country.
+        file: PathBuf,
+        /// Where the data is.
+        #[command(flatten)]
+        database: DatabaseSettings,
+    },
+    /// Begin a new epoch, after history may have been lost: consumers read again from the beginning.
+    NewEpoch(DatabaseSettings),
+}
+
+/// Where the data is.
+#[derive(Clone, Debug, Args)]
+pub struct DatabaseSettings {
+    /// sqlite://path/to/file.db or postgres://user:password@host/database
+    #[arg(
+        long,
+        env = "ORDERING_DATABASE_URL",
+        default_value = "sqlite://data/ordering.db",
+        hide_env_values = true
+    )]
+    pub database_url: DatabaseUrl,
+}
+
+/// How to serve.
+#[derive(Clone, Debug, Args)]
+pub struct ServeSettings {
+    /// Address to listen on; port 0 picks a free one. Without an API token only loopback.
+    #[arg(long, env = "ORDERING_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+
+    /// Where the data is.
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+
+    /// Where billing is for the browser: deep links lead there.
+    #[arg(long, env = "ORDERING_BILLING_URL", default_value = "http://127.0.0.1:8081")]
+    pub billing_url: Url,
+
+    /// Where this service itself asks whether billing is there before it sends the browser on; the
+    /// billing URL when not set.
+    #[arg(long, env = "ORDERING_BILLING_PROBE_URL")]
+    pub billing_probe_url: Option<Url>,
+
+    /// How often the sequencer looks for committed changes that it was not told of.
+    #[arg(long, env = "ORDERING_SEQUENCER_INTERVAL", default_value = "1s", value_parser = duration)]
+    pub sequencer_interval: Duration,
+
+    /// Bearer token that callers of the feed and the API must present.
+    #[arg(long, env = "ORDERING_API_TOKEN", hide_env_values = true)]
+    pub api_token: Option<Secret>,
+}
