@@ -1,10 +1,24 @@
 # Two images from one build: docker build --target ordering . and docker build --target billing .
 
-FROM rust:1.95-bookworm AS build
+# The manifests with empty programs: all that decides how the dependencies are built.
+FROM rust:1.95-bookworm AS manifests
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked -p ordering -p billing --bins \
- && mkdir /out && cp target/release/ordering target/release/billing /out/ && rm -rf target
+RUN find . -type f -path '*/src/*' ! -name main.rs ! -name lib.rs -delete \
+ && find . -type f ! -name '*.rs' ! -name Cargo.toml ! -name Cargo.lock -delete \
+ && find . -type d -empty -delete \
+ && find . -name '*.rs' -exec sh -c 'for file; do echo "fn main() {}" >"$file"; done' _ {} +
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+# The dependencies, in a layer that stays while only our sources change.
+COPY --from=manifests /src .
+RUN cargo build --release --locked -p ordering -p billing --bins
+COPY . .
+# Touched, because the files copied may be older than the empty ones just built.
+RUN find crates -name '*.rs' -exec touch {} + \
+ && cargo build --release --locked -p ordering -p billing --bins \
+ && mkdir /out && cp target/release/ordering target/release/billing /out/
 
 FROM debian:bookworm-slim AS runtime
 # Certificates are for databases and services that are reached over TLS.

@@ -38,28 +38,6 @@ fail() { printf '\ntest.sh: %s\n' "$*" >&2; exit 1; }
 
 # ---------------------------------------------------------------- what is needed
 
-# May packages be installed here, and through what? Sets `as_root`.
-as_root=()
-may_install() {
-  command -v apt-get >/dev/null || return 1
-  [ "$(id -u)" != 0 ] || return 0
-  as_root=(sudo -n)
-  command -v sudo >/dev/null && sudo -n true 2>/dev/null
-}
-
-# install PURPOSE PACKAGE…
-install() {
-  local purpose=$1
-  shift
-  may_install || fail "$purpose not found. Install: sudo apt-get install $*"
-  say "installing $purpose: $*"
-  local apt=(${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
-  "${apt[@]}" update >&2 || true # a stale list may still do
-  "${apt[@]}" install -y --no-install-recommends "$@" >&2 || fail "$purpose could not be installed. Install: sudo apt-get install $*"
-}
-
-is_ubuntu() { grep -qsE '^ID(_LIKE)?=.*ubuntu' /etc/os-release; }
-
 find_postgres() { # the newest complete set of server programs
   local dir program
   for dir in ${LOCKSTEP_PG_BIN:-} \
@@ -72,17 +50,6 @@ find_postgres() { # the newest complete set of server programs
     return 0
   done
   return 1
-}
-
-need_postgres() {
-  find_postgres || { install "PostgreSQL's server programs" postgresql && find_postgres; } ||
-    fail "PostgreSQL's server programs (initdb, pg_ctl, postgres, pg_basebackup) are not in /usr/lib/postgresql/*/bin nor on the PATH"
-  LOCKSTEP_PG_USER=
-  if [ "$(id -u)" = 0 ]; then # PostgreSQL refuses to run as root
-    LOCKSTEP_PG_USER=postgres
-    id postgres >/dev/null 2>&1 || LOCKSTEP_PG_USER=nobody
-  fi
-  export LOCKSTEP_PG_BIN LOCKSTEP_PG_USER
 }
 
 major() { "$1" --version 2>/dev/null | grep -oE '[0-9]+' | head -n 1; }
@@ -104,23 +71,51 @@ find_browser() {
     is_pair chromium-browser chromedriver
 }
 
-need_browser() {
-  local packages=(chromium chromium-driver fonts-dejavu-core)
-  ! is_ubuntu || packages=(chromium-browser chromium-chromedriver fonts-dejavu-core) # snaps behind these names
-  find_browser || { install "Chromium and its driver" "${packages[@]}" && find_browser; } ||
-    fail "no Chromium with a driver of the same version. Install: sudo apt-get install ${packages[*]}
-or name both in LOCKSTEP_CHROMIUM and LOCKSTEP_CHROMEDRIVER"
-  export LOCKSTEP_CHROMIUM LOCKSTEP_CHROMEDRIVER
+find_c_compiler() { command -v cc >/dev/null; }
+
+is_ubuntu() { grep -qsE '^ID(_LIKE)?=.*ubuntu' /etc/os-release; }
+
+# Sets `missing` to the packages that bring what is not there.
+look_for_packages() {
+  missing=()
+  find_c_compiler || missing+=(gcc libc6-dev)
+  find_postgres || missing+=(postgresql)
+  if find_browser; then return; fi
+  if is_ubuntu; then
+    missing+=(chromium-browser chromium-chromedriver fonts-dejavu-core) # snaps behind these names
+  else
+    missing+=(chromium chromium-driver fonts-dejavu-core)
+  fi
+}
+
+need_packages() {
+  look_for_packages
+  [ ${#missing[@]} != 0 ] || return 0
+  local advice="Install: sudo apt-get install ${missing[*]}
+Elsewhere: a C compiler, PostgreSQL's server programs (initdb, pg_ctl, postgres, pg_basebackup; their
+directory in LOCKSTEP_PG_BIN), and Chromium with a driver of the same version (LOCKSTEP_CHROMIUM,
+LOCKSTEP_CHROMEDRIVER)."
+  local as_root=()
+  [ "$(id -u)" = 0 ] || as_root=(sudo -n)
+  if ! command -v apt-get >/dev/null || ! ${as_root[@]+"${as_root[@]}"} true 2>/dev/null; then
+    fail "something is missing. $advice"
+  fi
+
+  say "installing ${missing[*]}"
+  local apt=(${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
+  "${apt[@]}" update >/dev/null || true # an old list may still do
+  "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null || fail "that failed. $advice"
+  look_for_packages
+  [ ${#missing[@]} = 0 ] || fail "installed, and still not found. $advice"
 }
 
 need_rust() {
   command -v cargo >/dev/null || fail "cargo not found. Install Rust: https://rustup.rs"
-  command -v cc >/dev/null || install "a C compiler" gcc libc6-dev
-  local component
-  for component in rustfmt clippy; do
-    case $component in rustfmt) cargo fmt --version ;; clippy) cargo clippy --version ;; esac >/dev/null 2>&1 ||
-      rustup component add "$component" >&2 ||
-      fail "$component not found. Install: rustup component add $component"
+  local program
+  for program in fmt clippy; do
+    cargo "$program" --version >/dev/null 2>&1 ||
+      rustup component add "${program/fmt/rustfmt}" >&2 ||
+      fail "cargo $program not found. Install: rustup component add ${program/fmt/rustfmt}"
   done
 }
 
@@ -197,8 +192,13 @@ done
 
 cd "$(dirname -- "${BASH_SOURCE[0]}")/.."
 need_rust
-need_postgres
-need_browser
+need_packages
+LOCKSTEP_PG_USER=
+if [ "$(id -u)" = 0 ]; then # PostgreSQL refuses to run as root
+  LOCKSTEP_PG_USER=postgres
+  id postgres >/dev/null 2>&1 || LOCKSTEP_PG_USER=nobody
+fi
+export LOCKSTEP_PG_BIN LOCKSTEP_PG_USER LOCKSTEP_CHROMIUM LOCKSTEP_CHROMEDRIVER
 if [ -z "${LOCKSTEP_REAL_DATA:-}" ] && [ -e ../shared/data/online-retail-10k.csv ]; then
   LOCKSTEP_REAL_DATA=$(cd ../shared/data && pwd)
 fi
