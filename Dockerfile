@@ -7,7 +7,7 @@ COPY . .
 RUN find . -type f -path '*/src/*' ! -name main.rs ! -name lib.rs -delete \
  && find . -type f ! -name '*.rs' ! -name Cargo.toml ! -name Cargo.lock -delete \
  && find . -type d -empty -delete \
- && find . -name '*.rs' -exec sh -c 'for file; do echo "fn main() {}" >"$file"; done' _ {} +
+ && find . -name '*.rs' -exec sh -c 'for file; do echo "fn main() { }" >"$file"; done' _ {} +
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
