@@ -5,6 +5,7 @@ pub mod assets;
 pub mod auth;
 pub mod docs;
 pub mod etag;
+pub mod frame;
 pub mod health;
 pub mod problem;
 pub mod read;

@@ -1,5 +1,7 @@
 //! The feed, the API and the pages.
 
+pub mod pages;
+
 use std::sync::Arc;
 
 use contract::feed::SequenceNr;
