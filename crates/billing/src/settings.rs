@@ -102,6 +102,10 @@ pub struct ServeSettings {
     #[command(flatten)]
     pub source: SourceSettings,
 
+    /// Where the browser finds ordering, when that is not where billing pulls from.
+    #[arg(long, env = "BILLING_ORDERING_PUBLIC_URL")]
+    pub ordering_public_url: Option<Url>,
+
     /// How often to pull.
     #[arg(long, env = "BILLING_PULL_INTERVAL", default_value = "60s", value_parser = duration)]
     pub pull_interval: Duration,

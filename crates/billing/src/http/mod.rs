@@ -1,5 +1,8 @@
 //! The API, the deep link, the pages.
 
+pub mod link;
+pub mod pages;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +26,6 @@ pub struct AppState {
     pub random: Random,
     /// How long the deep link's pull may take, all in all.
     pub link_timeout: Duration,
-    /// Where ordering is, for links back.
+    /// Where the browser finds ordering, for links back.
     pub ordering_url: Url,
 }

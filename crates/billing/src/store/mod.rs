@@ -126,6 +126,16 @@ pub struct PullState {
     pub totals: Counts,
 }
 
+impl PullState {
+    /// How far behind ordering, in orders at most: an order that was stamped twice counts twice.
+    /// `None` while unknown: before the first page, and since a pull has failed.
+    pub fn behind(&self) -> Option<i64> {
+        let newest = self.last_sequence_nr?.0;
+        let read = self.continuation_token.as_ref().map_or(0, |token| token.sequence_nr.0);
+        (self.consecutive_failures == 0).then_some((newest - read).max(0))
+    }
+}
+
 /// The local copy of an order, as the API shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
