@@ -5,10 +5,11 @@
 
 mod validate;
 
-use contract::order::Address;
+use contract::money::Totals;
+use contract::order::{Address, Line};
 use contract::time::Timestamp;
 
-pub use validate::{MAX_LINES, MAX_QUANTITY, MAX_UNIT_PRICE_MINOR};
+pub use validate::{MAX_LINES, MAX_QUANTITY, MAX_TAX_BASIS_POINTS, MAX_UNIT_PRICE_MINOR};
 
 /// The whole content of an order as a request gives it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -23,6 +24,26 @@ pub struct OrderInput {
     pub note: Option<String>,
     /// What is ordered; a line's place becomes its number, from 1.
     pub lines: Vec<LineInput>,
+}
+
+impl OrderInput {
+    /// The lines as the order document shows them: numbered from 1.
+    pub fn numbered_lines(&self) -> Vec<Line> {
+        let numbered = (1..).zip(&self.lines).map(|(line_no, line)| Line {
+            line_no,
+            sku: line.sku.clone(),
+            description: line.description.clone(),
+            quantity: line.quantity,
+            unit_price_minor: line.unit_price_minor,
+            tax_basis_points: line.tax_basis_points,
+        });
+        numbered.collect()
+    }
+
+    /// Net, tax and total; `None` when one of them is too large, which no valid order's is.
+    pub fn totals(&self) -> Option<Totals> {
+        Totals::of(&self.numbered_lines())
+    }
 }
 
 /// A line as a request gives it.
