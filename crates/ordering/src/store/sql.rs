@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use contract::time::Timestamp;
 use kit::db::{Backend, DatabaseUrl, Db, Result};
+use kit::random::Random;
 
 use super::Store;
 
@@ -11,7 +13,8 @@ pub struct SqlStore<B: Backend> {
     pub(super) db: Db<B>,
 }
 
-/// Opens the database and brings its schema up to date.
-pub async fn open(url: &DatabaseUrl) -> Result<Arc<dyn Store>> {
-    unimplemented!("{url}")
+/// Opens the database and brings its schema up to date. A new one gets its feed id from `random`
+/// and its first epoch from `at`.
+pub async fn open(url: &DatabaseUrl, random: &Random, at: Timestamp) -> Result<Arc<dyn Store>> {
+    unimplemented!("{url} {random:?} {at}")
 }
