@@ -7,6 +7,8 @@ use kit::db;
 use kit::http::etag::of_version;
 use kit::http::problem::ProblemResponse;
 
+use crate::pull::PullError;
+
 /// Why a request fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -16,6 +18,9 @@ pub enum Error {
     /// The database's fault; its text is for the log only.
     #[error(transparent)]
     Database(#[from] db::Error),
+    /// A pull that a caller asked for; what ordering said is for the log only.
+    #[error(transparent)]
+    Pull(#[from] PullError),
 }
 
 /// What a handler gives.
@@ -43,6 +48,12 @@ impl Error {
                     ProblemCode::Internal
                 };
                 tracing::error!(error = kit::telemetry::chain(&error), "a request failed");
+                Problem::new(code, code.help())
+            }
+            Self::Pull(PullError::Database(error)) => Self::Database(error).into_problem(),
+            Self::Pull(error) => {
+                let code = error.code();
+                tracing::warn!(%error, "a pull on demand failed");
                 Problem::new(code, code.help())
             }
         }

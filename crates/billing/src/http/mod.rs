@@ -1,16 +1,21 @@
 //! The API, the deep link, the pages.
 
+pub mod api;
 pub mod link;
 pub mod pages;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use kit::clock::SharedClock;
+use kit::http::site::Site;
+use kit::http::{assets, auth, docs, health};
 use kit::random::Random;
+use kit::settings::Secret;
 use url::Url;
 
-use crate::pull::run::Puller;
+use crate::pull::Puller;
 use crate::store::Store;
 
 /// What handlers work with.
@@ -28,4 +33,35 @@ pub struct AppState {
     pub link_timeout: Duration,
     /// Where the browser finds ordering, for links back.
     pub ordering_url: Url,
+}
+
+/// All addresses of the service. Callers of the API must present `api_token`, when there is one.
+pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
+    let (api, description) = api::routes();
+    let site = Site {
+        clock: Arc::clone(&state.clock),
+        random: state.random.clone(),
+        error_page: pages::error_page,
+        form_targets: String::new(),
+    };
+    let checked = state.clone();
+    let routes = auth::require_token(api, api_token)
+        .merge(link::routes())
+        .merge(pages::routes())
+        .merge(assets::routes())
+        .merge(docs::routes(description, pages::explain))
+        .merge(health::routes(move || not_ready(checked.clone())))
+        .with_state(state);
+    site.wrap(routes)
+}
+
+/// What keeps the service from being ready. That ordering is away does not: what was pulled so far
+/// is served on.
+async fn not_ready(state: AppState) -> health::Reasons {
+    let mut reasons = health::Reasons::new();
+    if state.store.ping().await.is_err() {
+        reasons.push("the database cannot be reached".to_owned());
+    }
+    reasons.extend(state.puller.blocked());
+    reasons
 }

@@ -1,7 +1,11 @@
 //! Keeping both sides equal: fetching pages and single orders, and the loop around it.
 
 pub mod client;
+pub mod error;
 pub mod run;
+
+pub use error::PullError;
+pub use run::Puller;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -38,5 +42,16 @@ impl Counts {
     /// Whether anything was changed here.
     pub fn changed_something(&self) -> bool {
         self.new + self.changed + self.removed + self.quarantined > 0
+    }
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { pages, new, changed, removed, unchanged, quarantined } = self;
+        write!(
+            f,
+            "pages {pages}, new {new}, changed {changed}, removed {removed}, \
+             unchanged {unchanged}, quarantined {quarantined}"
+        )
     }
 }
