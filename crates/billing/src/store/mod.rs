@@ -40,9 +40,10 @@ pub trait Store: Send + Sync + 'static {
     /// Notes that a pull reached the end of the feed; also clears the last error.
     async fn pull_succeeded(&self, counts: &Counts, at: Timestamp) -> Result<()>;
     /// Notes that a pull failed, and how; how many have failed in a row by now.
-    async fn pull_failed(&self, error: &str, at: Timestamp) -> Result<i64>;
-    /// Adopts a greater epoch: the token goes back to the beginning. `false`, and nothing is
-    /// changed, when this or a greater epoch is adopted already, or the feed is another one.
+    async fn pull_failed(&self, error: &str) -> Result<i64>;
+    /// Adopts a greater epoch: the token goes back to the beginning, and so does a token of an
+    /// older epoch than the adopted one. `false`, and nothing is changed, when there is nothing to
+    /// adopt: a greater epoch is adopted already, or the feed is another one.
     async fn adopt_epoch(&self, identity: &FeedIdentity) -> Result<bool>;
     /// Reads again from `token`, from the beginning when `None`. With `forget_feed` the adopted
     /// feed and epoch are forgotten too, so that another one can be adopted: only an operator
@@ -95,7 +96,7 @@ pub struct Advance {
 }
 
 /// What became of an answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Applied {
     /// It is taken in.
     Done(Counts),
@@ -103,6 +104,9 @@ pub enum Applied {
     Superseded,
     /// It is of an older epoch than the adopted one, or of another feed: nothing was changed.
     WrongHistory,
+    /// No invoice can be computed from one of its orders, for this reason (one line, for logs and
+    /// the sync page): nothing was changed.
+    Invalid(String),
 }
 
 /// How the pull stands.
