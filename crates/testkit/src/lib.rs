@@ -13,6 +13,11 @@
 //! The shared server and the paths come from `scripts/test.sh`; for a narrow test run, start them
 //! with `scripts/test.sh --services` in another terminal.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "databases and ports of tests are to differ from run to run: nothing here is decided"
+)]
+
 pub mod net;
 pub mod postgres;
 pub mod process;
