@@ -53,6 +53,7 @@ impl Epoch {
     ///
     /// `self + 1` alone would give two restores of one backup the same epoch for two
     /// different histories.
+    #[must_use]
     pub fn next(self, now: Timestamp) -> Self {
         Self(now.millis().max(self.0 + 1))
     }
