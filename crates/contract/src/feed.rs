@@ -212,6 +212,13 @@ pub struct FeedPage {
     pub last_sequence_nr: SequenceNr,
 }
 
+impl FeedPage {
+    /// Which provider and which history answers.
+    pub fn identity(&self) -> FeedIdentity {
+        FeedIdentity { feed_id: self.feed_id.clone(), epoch: self.epoch }
+    }
+}
+
 /// One order as it is committed now, stamped or not.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -222,6 +229,13 @@ pub struct FeedOrder {
     pub epoch: Epoch,
     /// The order; its sequence number is −1 while its latest change is not stamped.
     pub order: Order,
+}
+
+impl FeedOrder {
+    /// Which provider and which history answers.
+    pub fn identity(&self) -> FeedIdentity {
+        FeedIdentity { feed_id: self.feed_id.clone(), epoch: self.epoch }
+    }
 }
 
 /// How the feed is doing.

@@ -52,9 +52,10 @@ impl PullError {
     /// The problem code for a caller of billing, who asked for the pull.
     pub fn code(&self) -> ProblemCode {
         match self {
-            Self::Unreachable(_) => ProblemCode::UpstreamUnavailable,
+            Self::Unreachable(_) | Self::Refused { status: 408 | 429 | 500.., .. } => {
+                ProblemCode::UpstreamUnavailable
+            }
             Self::Timeout => ProblemCode::UpstreamTimeout,
-            Self::Refused { status: 408 | 429 | 500.., .. } => ProblemCode::UpstreamUnavailable,
             Self::Refused { .. } | Self::Invalid(_) | Self::Reset(_) | Self::UnknownFeed(_) => {
                 ProblemCode::UpstreamInvalid
             }
@@ -62,6 +63,21 @@ impl PullError {
             Self::StaleProvider => ProblemCode::StaleProvider,
             Self::Database(error) if error.is_unavailable() => ProblemCode::Unavailable,
             Self::Database(_) => ProblemCode::Internal,
+        }
+    }
+
+    /// One word for it, for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Timeout => "timeout",
+            Self::Refused { .. } => "refused",
+            Self::Invalid(_) => "invalid",
+            Self::NotFound(_) => "not-found",
+            Self::Reset(_) => "reset",
+            Self::UnknownFeed(_) => "unknown-feed",
+            Self::StaleProvider => "stale-provider",
+            Self::Database(_) => "database",
         }
     }
 

@@ -1,11 +1,20 @@
 //! Keeping both sides equal: fetching pages and single orders, and the loop around it.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`client`] | asks ordering; every fault becomes the [`PullError`] that it is |
+//! | `answer` | whether an answer is what was agreed |
+//! | `puller` | the steps: drain the feed, fetch one order |
+//! | `run` | the loop: waits, backs off, stops |
 
+mod answer;
 pub mod client;
-pub mod error;
-pub mod run;
+mod error;
+mod puller;
+mod run;
 
 pub use error::PullError;
-pub use run::Puller;
+pub use puller::Puller;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -1,46 +1,24 @@
-//! The pull: one step that drains the feed, one that fetches a single order, and the loop.
+//! The loop: pulls on a timer, and goes on trying for ever.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use kit::clock::SharedClock;
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use kit::lifecycle::BoxError;
-use kit::random::Random;
 use tokio_util::sync::CancellationToken;
 
-use super::client::FeedClient;
-use super::{Counts, PullError};
-use crate::store::Store;
+use super::{PullError, Puller};
 
-/// Pulls from ordering: pages on a timer, single orders on demand.
-pub struct Puller {
-    store: Arc<dyn Store>,
-    client: FeedClient,
-    clock: SharedClock,
-    random: Random,
-}
+/// Before the second try after a failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// Between any two tries, jitter not counted, which makes it at most twice as long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How far ordering's own wish is followed: a wrong `Retry-After` must not stop the pull for a day.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(5);
 
 impl Puller {
-    /// Pulls with `client` into `store`.
-    pub fn new(
-        store: Arc<dyn Store>,
-        client: FeedClient,
-        clock: SharedClock,
-        random: Random,
-    ) -> Self {
-        Self { store, client, clock, random }
-    }
-
-    /// Follows pages until there is nothing more, each applied with its token in one transaction.
-    /// One pull at a time in this process: a second caller waits for the first and then pulls too.
-    ///
-    /// # Errors
-    /// Why it stopped; pages applied until then stay applied.
-    pub async fn pull_once(&self) -> Result<Counts, PullError> {
-        unimplemented!("{:p} {:p} {:p} {:?}", &self.store, &self.client, &self.clock, self.random)
-    }
-
-    /// Pulls now and then every `interval`, until `shutdown`.
+    /// Pulls now and then every `interval`, until `shutdown`. After a failure, whatever it was, it
+    /// tries again with the same token: soon, then with growing pauses.
     ///
     /// # Errors
     /// Never so far; a loop that ends is a failure of the process.
@@ -49,19 +27,96 @@ impl Puller {
         interval: Duration,
         shutdown: CancellationToken,
     ) -> Result<(), BoxError> {
-        unimplemented!("{interval:?} {shutdown:?}")
+        let mut outage: Option<Outage> = None;
+        loop {
+            let pulled = tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                pulled = self.pull_once() => pulled,
+            };
+            let pause = match pulled {
+                Ok(_) => {
+                    if outage.take().is_some() {
+                        tracing::info!("the pull goes on");
+                    }
+                    interval
+                }
+                Err(error) => outage
+                    .get_or_insert_with(|| Outage::new(self.random.bits()))
+                    .pause(&error)
+                    .unwrap_or(interval),
+            };
+            // Alive as long as it does not oversleep.
+            self.heartbeat.beat(self.clock.now() + pause);
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = self.bell.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+}
+
+/// Failures without a success in between.
+struct Outage {
+    backoff: ExponentialBackoff,
+    /// What was logged last.
+    reason: String,
+}
+
+impl Outage {
+    fn new(seed: u64) -> Self {
+        let backoff = ExponentialBuilder::new()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_delay(LONGEST_PAUSE)
+            .without_max_times()
+            .with_jitter()
+            .with_jitter_seed(seed)
+            .build();
+        Self { backoff, reason: String::new() }
     }
 
-    /// What keeps the pull from going on although ordering answers; `None` when nothing does.
-    pub fn blocked(&self) -> Option<String> {
-        None
+    /// How long to wait after `error`; `None` when hurrying does not help and the next turn is
+    /// soon enough. Logs the error unless it is still the same.
+    fn pause(&mut self, error: &PullError) -> Option<Duration> {
+        let reason = kit::telemetry::chain(error);
+        if reason != self.reason {
+            tracing::warn!(error = reason, "the pull fails, trying on");
+            self.reason = reason;
+        }
+        if matches!(error, PullError::UnknownFeed(_)) {
+            return None;
+        }
+        let backoff = self.backoff.next()?;
+        let asked = error.retry_after().unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        Some(backoff.max(asked))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_their_limit_and_never_end() {
+        let mut outage = Outage::new(7);
+        let pauses: Vec<_> = (0..100).filter_map(|_| outage.pause(&PullError::Timeout)).collect();
+        assert_eq!(pauses.len(), 100);
+        let mut floor = FIRST_PAUSE;
+        for pause in pauses {
+            assert!(pause >= floor && pause <= floor * 2, "{pause:?} after {floor:?}");
+            floor = (floor * 2).min(LONGEST_PAUSE);
+        }
     }
 
-    /// Fetches one order as it is committed now and takes it in. Never moves the token.
-    ///
-    /// # Errors
-    /// Why nothing was taken in.
-    pub async fn pull_order(&self, number: i64) -> Result<Counts, PullError> {
-        unimplemented!("{number}")
+    #[test]
+    fn retry_after_is_followed_within_reason() {
+        let asks = |seconds| PullError::Refused {
+            status: 429,
+            detail: String::new(),
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        assert_eq!(Outage::new(7).pause(&asks(40)), Some(Duration::from_secs(40)));
+        assert_eq!(Outage::new(7).pause(&asks(86_400)), Some(LONGEST_RETRY_AFTER));
+        assert!(Outage::new(7).pause(&asks(0)) >= Some(FIRST_PAUSE));
     }
 }

@@ -1,0 +1,316 @@
+//! The pull's two steps: draining the feed, and fetching a single order.
+
+use std::cmp::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use contract::feed::{ContinuationToken, FeedIdentity, FeedPage};
+use kit::clock::SharedClock;
+use kit::http::health::Heartbeat;
+use kit::random::Random;
+use tokio::sync::Notify;
+
+use super::client::FeedClient;
+use super::{Counts, PullError};
+use crate::store::{Advance, Applied, PullState, Received, Store};
+
+/// How late the loop's next sign of life may be before something is wrong with it: longer than a
+/// page may take to arrive and be taken in.
+const GRACE: Duration = Duration::from_mins(2);
+
+/// Pulls from ordering: pages on a timer, single orders on demand.
+pub struct Puller {
+    pub(super) store: Arc<dyn Store>,
+    client: FeedClient,
+    pub(super) clock: SharedClock,
+    pub(super) random: Random,
+    /// Held while pages are followed.
+    turn: tokio::sync::Mutex<()>,
+    /// Why nothing more is asked; `None` as a rule.
+    blocked: Mutex<Option<Blocked>>,
+    /// Wakes the loop.
+    pub(super) bell: Notify,
+    pub(super) heartbeat: Heartbeat,
+}
+
+/// Another feed answered. Nothing more is asked until an operator has decided how to go on, which
+/// shows in the position: `billing reset-token` changes it.
+struct Blocked {
+    feed: FeedIdentity,
+    position: Position,
+}
+
+type Position = (Option<FeedIdentity>, Option<ContinuationToken>);
+
+fn position(state: &PullState) -> Position {
+    (state.identity.clone(), state.continuation_token.clone())
+}
+
+impl Puller {
+    /// Pulls with `client` into `store`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        client: FeedClient,
+        clock: SharedClock,
+        random: Random,
+    ) -> Self {
+        let heartbeat = Heartbeat::starting_at(clock.now());
+        Self {
+            store,
+            client,
+            clock,
+            random,
+            turn: tokio::sync::Mutex::default(),
+            blocked: Mutex::default(),
+            bell: Notify::new(),
+            heartbeat,
+        }
+    }
+
+    /// Follows pages until there is nothing more, each applied with its token in one transaction.
+    /// One pull at a time in this process: a second caller waits for the first and then pulls too.
+    /// Dropping it between any two steps is safe.
+    ///
+    /// # Errors
+    /// Why it stopped; pages applied until then stay applied.
+    pub async fn pull_once(&self) -> Result<Counts, PullError> {
+        let _turn = self.turn.lock().await;
+        let mut counts = Counts::default();
+        let pulled = self.drain_noted(&mut counts).await;
+        if counts.changed_something() {
+            tracing::info!(
+                pull.pages = counts.pages,
+                pull.new = counts.new,
+                pull.changed = counts.changed,
+                pull.removed = counts.removed,
+                pull.unchanged = counts.unchanged,
+                pull.quarantined = counts.quarantined,
+                "pulled"
+            );
+        }
+        let outcome = pulled.as_ref().map_or_else(PullError::kind, |()| "success");
+        metrics::counter!("billing_pulls_total", "outcome" => outcome).increment(1);
+        pulled.map(|()| counts)
+    }
+
+    /// Fetches one order as it is committed now and takes it in. Never moves the token.
+    /// Dropping it between any two steps is safe.
+    ///
+    /// # Errors
+    /// Why nothing was taken in.
+    pub async fn pull_order(&self, number: i64) -> Result<Counts, PullError> {
+        self.check_blocked(&self.store.pull_state().await?)?;
+        let pulled = self.fetch(number).await;
+        self.block_if_unknown(&pulled).await?;
+        pulled
+    }
+
+    /// Lets the loop pull now rather than when its interval is over.
+    pub fn wake(&self) {
+        self.bell.notify_one();
+    }
+
+    /// What keeps the pull from going on although ordering may well answer, for the readiness
+    /// check; `None` when nothing does.
+    pub fn blocked(&self) -> Option<String> {
+        if let Some(blocked) = self.lock_blocked().as_ref() {
+            return Some(PullError::UnknownFeed(blocked.feed.clone()).to_string());
+        }
+        let age = self.heartbeat.age(self.clock.now());
+        (age > GRACE).then(|| format!("the pull loop has not moved for {} s", age.as_secs()))
+    }
+
+    /// Drains, and keeps in the store how it went.
+    async fn drain_noted(&self, counts: &mut Counts) -> Result<(), PullError> {
+        self.check_blocked(&self.store.pull_state().await?)?;
+        self.store.pull_began(self.clock.now()).await?;
+        let drained = self.drain(counts).await;
+        if let Err(error) = &drained {
+            if let Err(unnoted) = self.store.pull_failed(&error.to_string()).await {
+                // Most likely the very fault that is being reported; that one counts.
+                let error = kit::telemetry::chain(&unnoted);
+                tracing::debug!(error, "the failure could not be kept");
+            }
+            self.block_if_unknown(&drained).await?;
+            return drained;
+        }
+        let now = self.clock.now();
+        self.store.pull_succeeded(counts, now).await?;
+        metrics::gauge!("billing_last_success_timestamp_seconds").set(float(now.millis()) / 1e3);
+        Ok(())
+    }
+
+    async fn drain(&self, counts: &mut Counts) -> Result<(), PullError> {
+        let mut began_again = false;
+        loop {
+            self.heartbeat.beat(self.clock.now());
+            let state = self.store.pull_state().await?;
+            let page = match self.ask(&state).await {
+                // Once in a pull. A provider that resets again and again is at fault: it is asked
+                // again later, like after any other fault.
+                Err(PullError::Reset(identity)) if !began_again => {
+                    self.adopt(&identity).await?;
+                    began_again = true;
+                    continue;
+                }
+                answer => answer?,
+            };
+            let has_more = page.has_more;
+            let received = Received {
+                identity: page.identity(),
+                orders: page.orders,
+                advance: Some(Advance {
+                    from: state.continuation_token,
+                    to: page.continuation_token,
+                    last_sequence_nr: page.last_sequence_nr,
+                }),
+            };
+            // Superseded: another process was faster. Then it goes on from where that one got to.
+            if let Some(page) = self.apply(&received).await? {
+                *counts += page;
+                if !has_more {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Asks for the page behind the token. It is of the adopted history, or of the first one ever
+    /// seen; a greater epoch, however it is told, comes back as `Reset`.
+    async fn ask(&self, state: &PullState) -> Result<FeedPage, PullError> {
+        match self.client.page(state.continuation_token.as_ref()).await {
+            Ok(page) => judge(state, &page.identity()).map(|()| page),
+            Err(PullError::Reset(identity)) => {
+                judge(state, &identity).and(Err(PullError::Reset(identity)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn fetch(&self, number: i64) -> Result<Counts, PullError> {
+        let state = self.store.pull_state().await?;
+        let answer = self.client.order(number).await;
+        let identity = match &answer {
+            Ok(document) => document.identity(),
+            Err(PullError::NotFound(identity)) => identity.clone(),
+            Err(_) => return answer.map(|_| Counts::default()),
+        };
+        match judge(&state, &identity) {
+            // A greater epoch is adopted whoever brings the news, and the loop reads again.
+            Err(PullError::Reset(_)) => {
+                self.adopt(&identity).await?;
+                self.wake();
+            }
+            judged => judged?,
+        }
+        let received = Received { identity, orders: vec![answer?.order], advance: None };
+        // Only an answer that moves the token can be superseded.
+        Ok(self.apply(&received).await?.unwrap_or_default())
+    }
+
+    async fn adopt(&self, identity: &FeedIdentity) -> Result<(), PullError> {
+        if self.store.adopt_epoch(identity).await? {
+            tracing::warn!(
+                feed.id = %identity.feed_id,
+                feed.epoch = %identity.epoch,
+                "ordering has begun a new epoch: reading again from the beginning"
+            );
+        }
+        Ok(())
+    }
+
+    /// Takes an answer in; `None` when it was superseded.
+    async fn apply(&self, received: &Received) -> Result<Option<Counts>, PullError> {
+        let applied = self.store.apply(received, &self.random, self.clock.now()).await?;
+        let counts = match applied {
+            Applied::Done(counts) => counts,
+            Applied::Superseded => return Ok(None),
+            // A greater epoch was adopted while the answer was on its way.
+            Applied::WrongHistory => return Err(PullError::StaleProvider),
+            Applied::Invalid(reason) => return Err(PullError::Invalid(reason)),
+        };
+        report(received, &counts);
+        Ok(Some(counts))
+    }
+
+    fn check_blocked(&self, state: &PullState) -> Result<(), PullError> {
+        let mut blocked = self.lock_blocked();
+        match blocked.as_ref() {
+            Some(block) if block.position == position(state) => {
+                Err(PullError::UnknownFeed(block.feed.clone()))
+            }
+            _ => {
+                *blocked = None;
+                Ok(())
+            }
+        }
+    }
+
+    async fn block_if_unknown<T>(&self, pulled: &Result<T, PullError>) -> Result<(), PullError> {
+        if let Err(PullError::UnknownFeed(feed)) = pulled {
+            let position = position(&self.store.pull_state().await?);
+            *self.lock_blocked() = Some(Blocked { feed: feed.clone(), position });
+        }
+        Ok(())
+    }
+
+    fn lock_blocked(&self) -> MutexGuard<'_, Option<Blocked>> {
+        // Only ever replaced as a whole, so that a panic elsewhere leaves it usable.
+        self.blocked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an answer of `identity` counts, after what was adopted: `Reset` when its epoch is
+/// greater and has to be adopted first.
+fn judge(state: &PullState, identity: &FeedIdentity) -> Result<(), PullError> {
+    let Some(adopted) = &state.identity else { return Ok(()) };
+    if identity.feed_id != adopted.feed_id {
+        return Err(PullError::UnknownFeed(identity.clone()));
+    }
+    match identity.epoch.cmp(&adopted.epoch) {
+        Ordering::Less => Err(PullError::StaleProvider),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(PullError::Reset(identity.clone())),
+    }
+}
+
+/// Says what an answer brought: counts at debug level, orders at trace level, and metrics.
+fn report(received: &Received, counts: &Counts) {
+    tracing::debug!(
+        page.orders = received.orders.len(),
+        page.new = counts.new,
+        page.changed = counts.changed,
+        page.removed = counts.removed,
+        page.unchanged = counts.unchanged,
+        "took an answer in"
+    );
+    for order in &received.orders {
+        tracing::trace!(
+            order.number = order.number,
+            order.version = order.version,
+            order.state = %order.state,
+            order.sequence_nr = %order.confirmed_sequence_nr,
+            "received an order"
+        );
+    }
+    for (kind, count) in [
+        ("new", counts.new),
+        ("changed", counts.changed),
+        ("removed", counts.removed),
+        ("unchanged", counts.unchanged),
+        ("quarantined", counts.quarantined),
+    ] {
+        metrics::counter!("billing_pulled_orders_total", "kind" => kind)
+            .increment(u64::try_from(count).unwrap_or(0));
+    }
+    if let Some(advance) = &received.advance {
+        let behind = advance.last_sequence_nr.0.saturating_sub(advance.to.sequence_nr.0).max(0);
+        metrics::gauge!("billing_behind_orders").set(float(behind));
+    }
+}
+
+/// For gauges, which need no more than the 53 bits that stay exact.
+#[expect(clippy::cast_precision_loss, reason = "see above")]
+fn float(number: i64) -> f64 {
+    number as f64
+}
