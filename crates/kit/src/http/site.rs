@@ -79,6 +79,7 @@ async fn around(State(site): State<Site>, mut request: Request, next: Next) -> R
     let span =
         tracing::info_span!("request", %method, path = request.uri().path(), request.id = id);
     let started = site.clock.now();
+    let _in_flight = InFlight::enter();
 
     let response = next.run(request).instrument(span.clone()).await;
     let mut response = write_body(response, &id, html, site.error_page);
@@ -95,6 +96,23 @@ async fn around(State(site): State<Site>, mut request: Request, next: Next) -> R
     headers.insert(REQUEST_ID, id_header);
     security_headers(headers, &site.form_targets, is_docs);
     response
+}
+
+/// Counts a request as in flight until it is answered, or its caller has gone.
+struct InFlight(metrics::Gauge);
+
+impl InFlight {
+    fn enter() -> Self {
+        let gauge = metrics::gauge!("http_requests_in_flight");
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
 }
 
 fn millis(duration: Duration) -> u64 {
