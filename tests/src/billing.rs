@@ -86,6 +86,7 @@ pub struct PullStatus {
     pub last_error: Option<String>,
     pub consecutive_failures: i64,
     pub behind: Option<i64>,
+    pub totals: Counts,
 }
 
 impl Billing {

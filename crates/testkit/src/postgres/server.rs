@@ -27,10 +27,11 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// A whole server with its own data directory and port: it can be stopped, killed and started again
 /// without disturbing any other test. Removed on drop.
 ///
-/// It runs without `fsync`: a killed *process* loses nothing by that (the system has its writes),
-/// only a crash of the machine would.
+/// It runs without `fsync` unless asked otherwise: a killed *process* loses nothing by that (the
+/// system has its writes), only a crash of the machine would.
 #[derive(Debug)]
 pub struct Server {
+    durable: bool,
     programs: PathBuf,
     user: Option<User>,
     directory: TempDir,
@@ -44,7 +45,21 @@ impl Server {
     /// # Panics
     /// When there are no server programs, or they fail: with their log.
     pub async fn start() -> Self {
+        Self::start_as(false).await
+    }
+
+    /// Like [`start`](Self::start), with every commit on disk before it is reported, as in
+    /// production: for measurements.
+    ///
+    /// # Panics
+    /// When there are no server programs, or they fail: with their log.
+    pub async fn start_durable() -> Self {
+        Self::start_as(true).await
+    }
+
+    async fn start_as(durable: bool) -> Self {
         let mut server = Self {
+            durable,
             programs: programs(),
             user: user(),
             directory: tempfile::tempdir().expect("a temporary directory can be made"),
@@ -185,7 +200,11 @@ impl Server {
             .command("postgres")
             .args(["-p", &self.port.to_string()])
             .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
-            .args(["-c", "fsync=off", "-c", "full_page_writes=off"])
+            .args(if self.durable {
+                &[][..]
+            } else {
+                &["-c", "fsync=off", "-c", "full_page_writes=off"]
+            })
             .process_group(0) // Ctrl-C in the terminal is for the test, whose drop ends this
             .stdout(log.try_clone().expect("the log can be shared"))
             .stderr(log)
