@@ -80,6 +80,22 @@ impl InvoiceState {
         }
     }
 
+    /// The words for it on a page.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::AwaitingApproval => "Awaiting approval",
+            Self::Approved => "Approved",
+            Self::Withdrawn => "Withdrawn",
+            Self::Credited => "Credited",
+            Self::Expired => "Expired",
+        }
+    }
+
+    /// Whether an invoice in this state stands for its order; at most one of an order does.
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::AwaitingApproval | Self::Approved)
+    }
+
     /// The state that `word` names; `None` when there is no such state.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == word)

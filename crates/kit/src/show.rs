@@ -84,6 +84,11 @@ pub fn date_time(time: Timestamp) -> String {
     time.calendar().strftime("%-d %B %Y, %H:%M UTC").to_string()
 }
 
+/// A time of day in UTC: `10:00`.
+pub fn time_of_day(time: Timestamp) -> String {
+    time.calendar().strftime("%H:%M").to_string()
+}
+
 /// How long ago, in the largest unit that fits: `12 s ago`.
 pub fn ago(time: Timestamp, now: Timestamp) -> String {
     let seconds = now.since(time).as_secs();
@@ -140,6 +145,7 @@ mod tests {
         let time: Timestamp = "2026-05-01T10:00:00Z".parse().unwrap();
         assert_eq!(date(time), "1 May 2026");
         assert_eq!(date_time(time), "1 May 2026, 10:00 UTC");
+        assert_eq!(time_of_day(time), "10:00");
         assert_eq!(ago(time, time + std::time::Duration::from_secs(90)), "1 min ago");
         assert_eq!(
             (tax_rate(2100), tax_rate(550), tax_rate(0)),

@@ -52,6 +52,16 @@ impl IntoResponse for ProblemResponse {
 
 /// Whether the caller would rather have a page than a document.
 pub fn wants_html(headers: &HeaderMap) -> bool {
+    prefers_html(headers).unwrap_or(false)
+}
+
+/// Whether the caller would rather have a document than a page, where browsers are who usually asks.
+pub fn wants_document(headers: &HeaderMap) -> bool {
+    !prefers_html(headers).unwrap_or(true)
+}
+
+/// `None` when neither is asked for by name.
+fn prefers_html(headers: &HeaderMap) -> Option<bool> {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     accept
         .split(',')
@@ -61,7 +71,6 @@ pub fn wants_html(headers: &HeaderMap) -> bool {
             "application/json" | MEDIA_TYPE => Some(false),
             _ => None,
         })
-        .unwrap_or(false)
 }
 
 /// Writes the body of a response that carries a problem, and turns bare errors of the framework
@@ -128,11 +137,12 @@ mod tests {
     #[test]
     fn the_first_media_type_that_is_known_decides() {
         let wants = |accept: &'static str| {
-            wants_html(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]))
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+            (wants_html(&headers), wants_document(&headers))
         };
-        assert!(wants("text/html,application/xhtml+xml,*/*;q=0.8"));
-        assert!(!wants("application/json, text/html"));
-        assert!(!wants("*/*"));
-        assert!(!wants_html(&HeaderMap::new()));
+        assert_eq!(wants("text/html,application/xhtml+xml,*/*;q=0.8"), (true, false));
+        assert_eq!(wants("application/json, text/html"), (false, true));
+        assert_eq!(wants("*/*"), (false, false));
+        assert!(!wants_html(&HeaderMap::new()) && !wants_document(&HeaderMap::new()));
     }
 }

@@ -1,0 +1,236 @@
+//! The page of one invoice, and its approval.
+
+use std::fmt;
+
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use contract::money;
+use contract::problem::{Problem, ProblemCode};
+use kit::http::etag::IfMatch;
+use kit::http::frame::Frame;
+use kit::http::read::Params;
+use kit::show;
+use serde::Deserialize;
+
+use super::{AppState, frame, invoice_id, order_number};
+use crate::error::{Error, Result};
+use crate::invoice::{Invoice, InvoiceState};
+use crate::store::{Approval, InvoiceFilter, StoredOrder};
+
+/// How many invoices of one order are listed, newest first.
+const SIBLINGS: i64 = 20;
+
+#[derive(Template, WebTemplate)]
+#[template(path = "invoice.html")]
+struct InvoicePage {
+    frame: Frame,
+    notice: Option<Notice>,
+    /// Why what is shown may not be what ordering holds.
+    doubt: Option<Doubt>,
+    invoice: Invoice,
+    /// The local copy of its order.
+    order: Option<StoredOrder>,
+    /// The order's invoices, this one too, oldest first.
+    siblings: Vec<Invoice>,
+    /// The order in ordering.
+    order_address: String,
+}
+
+/// The page of an order that has no invoice: it was removed before there was one.
+#[derive(Template, WebTemplate)]
+#[template(path = "no_invoice.html")]
+struct NoInvoicePage {
+    frame: Frame,
+    order: StoredOrder,
+    doubt: Option<Doubt>,
+    order_address: String,
+}
+
+/// What just happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Notice {
+    /// The invoice was approved.
+    Approved,
+    /// It could not be: it changed after the page was opened.
+    Changed,
+    /// It could not be: it is in a state that cannot be approved.
+    WrongState(InvoiceState),
+}
+
+/// Why the local copy may be out of date. Its text is the value of `?stale=`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::http) enum Doubt {
+    /// Ordering did not answer.
+    NoAnswer,
+    /// Ordering does not know the order: it may be a standby that lags.
+    NotKnown,
+}
+
+impl Doubt {
+    fn read(params: &Params) -> Option<Self> {
+        match params.text("stale")? {
+            "unknown" => Some(Self::NotKnown),
+            _ => Some(Self::NoAnswer),
+        }
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "Ordering did not answer",
+            Self::NotKnown => "Ordering does not know this order right now",
+        }
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoAnswer => "1",
+            Self::NotKnown => "unknown",
+        })
+    }
+}
+
+/// `GET /invoices/{id}`
+pub(super) async fn by_id(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Response> {
+    let invoice = state.store.invoice(&invoice_id(&id)?).await?;
+    let invoice = invoice.ok_or_else(|| Error::not_found("such invoice"))?;
+    let notice = (params.text("notice") == Some("approved")
+        && invoice.state == InvoiceState::Approved)
+        .then_some(Notice::Approved);
+    let siblings = siblings(&state, invoice.order_number).await?;
+    let page = InvoicePage { notice, ..page(&state, invoice, siblings).await? };
+    Ok(page.into_response())
+}
+
+/// `GET /orders/{number}/invoice`: the order's live invoice, else its newest.
+pub(super) async fn of_order(
+    State(state): State<AppState>,
+    Path(number): Path<String>,
+    params: Params,
+) -> Result<Response> {
+    let number = order_number(&number)?;
+    let doubt = Doubt::read(&params);
+    let siblings = siblings(&state, number).await?;
+    let live = siblings.iter().find(|invoice| invoice.state.is_live());
+    if let Some(invoice) = live.or(siblings.first()).cloned() {
+        let page = InvoicePage { doubt, ..page(&state, invoice, siblings).await? };
+        return Ok(page.into_response());
+    }
+    match state.store.order(number).await? {
+        Some(order) => {
+            let order_address = order_address(&state, number);
+            let page = NoInvoicePage { frame: frame("/invoices"), order, doubt, order_address };
+            Ok(page.into_response())
+        }
+        None => Err(Problem {
+            title: format!("Billing does not know order {number}"),
+            ..Problem::new(
+                ProblemCode::NotFound,
+                "Orders arrive here a moment after they were confirmed.",
+            )
+        }
+        .into()),
+    }
+}
+
+/// Which version of the invoice the person saw who approves it.
+#[derive(Deserialize)]
+pub(super) struct Seen {
+    version: i64,
+}
+
+/// `POST /invoices/{id}/approve`
+pub(super) async fn approve(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Form(seen): Form<Seen>,
+) -> Result<Response> {
+    let id = invoice_id(&id)?;
+    let seen = IfMatch::Versions(vec![seen.version]);
+    let (status, notice) = match state.store.approve(&id, Some(&seen), state.clock.now()).await? {
+        Approval::Approved(_) => {
+            return Ok(Redirect::to(&format!("/invoices/{id}?notice=approved")).into_response());
+        }
+        Approval::NotFound => return Err(Error::not_found("such invoice")),
+        Approval::VersionConflict(_) => (StatusCode::PRECONDITION_FAILED, Notice::Changed),
+        Approval::WrongState(state) => (StatusCode::CONFLICT, Notice::WrongState(state)),
+    };
+    let invoice = state.store.invoice(&id).await?;
+    let invoice = invoice.ok_or_else(|| Error::not_found("such invoice"))?;
+    let siblings = siblings(&state, invoice.order_number).await?;
+    let page = InvoicePage { notice: Some(notice), ..page(&state, invoice, siblings).await? };
+    Ok((status, page).into_response())
+}
+
+/// The newest invoices of an order, newest first.
+async fn siblings(state: &AppState, number: i64) -> Result<Vec<Invoice>> {
+    let filter = InvoiceFilter { order_number: Some(number), ..InvoiceFilter::default() };
+    Ok(state.store.invoices(&filter, SIBLINGS).await?)
+}
+
+async fn page(
+    state: &AppState,
+    invoice: Invoice,
+    mut siblings: Vec<Invoice>,
+) -> Result<InvoicePage> {
+    siblings.reverse();
+    Ok(InvoicePage {
+        frame: frame("/invoices"),
+        notice: None,
+        doubt: None,
+        order: state.store.order(invoice.order_number).await?,
+        order_address: order_address(state, invoice.order_number),
+        siblings,
+        invoice,
+    })
+}
+
+/// Where the browser finds the order in ordering.
+fn order_address(state: &AppState, number: i64) -> String {
+    format!("{}/orders/{number}", state.ordering_url.as_str().trim_end_matches('/'))
+}
+
+impl InvoicePage {
+    /// The number of the invoice that this one replaces, when that is one of those listed.
+    fn replaced_number(&self) -> Option<&str> {
+        let id = self.invoice.replaces.as_ref()?;
+        self.siblings.iter().find(|sibling| sibling.id == *id)?.number.as_deref()
+    }
+
+    /// The invoice that replaces this one; `None` when none does.
+    fn replacement(&self) -> Option<&Invoice> {
+        self.siblings.iter().find(|sibling| sibling.replaces.as_ref() == Some(&self.invoice.id))
+    }
+
+    /// The customer's own reference, as long as the local copy is what the invoice was made from.
+    fn reference(&self) -> Option<&str> {
+        let order = &self.order.as_ref()?.order;
+        order.reference.as_deref().filter(|_| order.version == self.invoice.order_version)
+    }
+
+    /// Whether somebody may approve it now: ordering must still know the order.
+    fn can_be_approved(&self) -> bool {
+        let missing = self.order.as_ref().is_some_and(|order| order.missing_at_source);
+        self.invoice.state == InvoiceState::AwaitingApproval && !missing
+    }
+
+    /// The customer's address, line by line, without what is not known.
+    fn address_lines(&self) -> Vec<String> {
+        let Some(address) = &self.invoice.customer.address else { return Vec::new() };
+        let known = |part: &Option<String>| part.clone().filter(|text| !text.trim().is_empty());
+        let town = [known(&address.postal_code), known(&address.city)];
+        let town = town.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let country = known(&address.country).map(|code| show::country(&code));
+        let lines = [known(&address.line1), known(&address.line2), Some(town), country];
+        lines.into_iter().flatten().filter(|line| !line.is_empty()).collect()
+    }
+}

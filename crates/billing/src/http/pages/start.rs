@@ -1,0 +1,44 @@
+//! The overview: what waits, and whether the orders are up to date.
+
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::State;
+use contract::time::Timestamp;
+use kit::http::frame::Frame;
+use kit::show;
+
+use super::standing::Standing;
+use super::{AppState, frame};
+use crate::error::Result;
+use crate::invoice::{Invoice, InvoiceState};
+use crate::store::{InvoiceFilter, PullState};
+
+/// How many invoices that await approval are shown.
+const SHOWN: i64 = 5;
+
+#[derive(Template, WebTemplate)]
+#[template(path = "start.html")]
+pub(super) struct StartPage {
+    frame: Frame,
+    counts: Vec<(InvoiceState, i64)>,
+    waiting: Vec<Invoice>,
+    pull: PullState,
+    standing: Standing,
+    now: Timestamp,
+}
+
+pub(super) async fn start(State(state): State<AppState>) -> Result<StartPage> {
+    let waits = InvoiceFilter {
+        state: Some(InvoiceState::AwaitingApproval),
+        ..InvoiceFilter::default()
+    };
+    let pull = state.store.pull_state().await?;
+    Ok(StartPage {
+        frame: frame("/"),
+        counts: state.store.invoice_counts().await?,
+        waiting: state.store.invoices(&waits, SHOWN).await?,
+        standing: Standing::of(&pull, state.puller.blocked().is_some()),
+        pull,
+        now: state.clock.now(),
+    })
+}
