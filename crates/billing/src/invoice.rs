@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use contract::order::{Customer, Line, Order};
+use contract::money::Totals;
+use contract::order::{Customer, Line, Order, OrderState, is_currency_code};
 use contract::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -111,34 +112,34 @@ impl fmt::Display for InvoiceState {
 /// What a received order means for its live invoice (one that awaits approval or is approved; an
 /// order has at most one).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Effect {
+pub enum Effect<'a> {
     /// Nothing: the invoice says already what the order says.
     None,
     /// The order's first invoice, or its first after a withdrawal.
     Create,
     /// The invoice awaits approval: it is computed anew in place.
-    Recompute,
+    Recompute(&'a Invoice),
     /// The invoice awaits approval, and the order is gone.
-    Withdraw,
+    Withdraw(&'a Invoice),
     /// The invoice is approved, and the order is gone.
-    Credit,
+    Credit(&'a Invoice),
     /// The invoice is approved, and the order was changed: credited, a new one awaits approval.
-    CreditAndReplace,
+    CreditAndReplace(&'a Invoice),
 }
 
 /// What `order`, newly received, means for `live`, its live invoice.
-pub fn effect(order: &Order, live: Option<&Invoice>) -> Effect {
+pub fn effect<'a>(order: &Order, live: Option<&'a Invoice>) -> Effect<'a> {
     let Some(live) = live else {
         return if order.is_deleted() { Effect::None } else { Effect::Create };
     };
     let approved = live.state == InvoiceState::Approved;
     match (order.is_deleted(), approved) {
-        (true, false) => Effect::Withdraw,
-        (true, true) => Effect::Credit,
+        (true, false) => Effect::Withdraw(live),
+        (true, true) => Effect::Credit(live),
         // A re-read brings what is known already, under a new epoch: no invoice is touched.
         (false, _) if says_the_same(order, live) => Effect::None,
-        (false, false) => Effect::Recompute,
-        (false, true) => Effect::CreditAndReplace,
+        (false, false) => Effect::Recompute(live),
+        (false, true) => Effect::CreditAndReplace(live),
     }
 }
 
@@ -147,4 +148,159 @@ fn says_the_same(order: &Order, invoice: &Invoice) -> bool {
         && order.customer == invoice.customer
         && order.currency == invoice.currency
         && order.lines == invoice.lines
+}
+
+/// Why no invoice can be computed from `order`; `None` when one can.
+///
+/// The amounts are computed again from the lines: a provider whose sums do not add up is not
+/// believed, because an invoice is binding.
+pub fn fault(order: &Order) -> Option<String> {
+    let fault = match Totals::of(&order.lines) {
+        None => "the sum of its lines is too large",
+        Some(totals) if totals != order.totals() => "its totals are not those of its lines",
+        _ if order.state == OrderState::Draft => "it is a draft",
+        _ if !is_currency_code(&order.currency) => "its currency is unknown",
+        _ => return None,
+    };
+    Some(format!("order {}: {fault}", order.number))
+}
+
+/// Numbers that are given without gaps, counted anew each year.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Series {
+    /// Of approved invoices: `2026-000042`.
+    Invoice,
+    /// Of credit notes: `C-2026-000007`.
+    CreditNote,
+}
+
+impl Series {
+    /// The word for it in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invoice => "invoice",
+            Self::CreditNote => "credit_note",
+        }
+    }
+
+    /// The number that is the `count`th of `year`.
+    pub fn number(self, year: i16, count: i64) -> String {
+        let prefix = match self {
+            Self::Invoice => "",
+            Self::CreditNote => "C-",
+        };
+        format!("{prefix}{year}-{count:06}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::feed::SequenceNr;
+
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_micros(1_777_629_600_000_000);
+
+    fn order(state: OrderState, version: i64, quantity: i64) -> Order {
+        let lines = vec![Line { line_no: 1, quantity, unit_price_minor: 100, ..Line::default() }];
+        let totals = Totals::of(&lines).unwrap();
+        Order {
+            number: 1,
+            state,
+            version,
+            confirmed_sequence_nr: SequenceNr(1),
+            customer: Customer::default(),
+            currency: "EUR".into(),
+            reference: None,
+            note: None,
+            lines,
+            net_minor: totals.net_minor,
+            tax_minor: totals.tax_minor,
+            total_minor: totals.total_minor,
+            confirmed_at: Some(AT),
+            changed_at: AT,
+            deleted_at: None,
+        }
+    }
+
+    fn invoice(state: InvoiceState, order: &Order) -> Invoice {
+        Invoice {
+            id: "an invoice".into(),
+            version: 1,
+            number: None,
+            order_number: order.number,
+            order_version: order.version,
+            state,
+            customer: order.customer.clone(),
+            currency: order.currency.clone(),
+            net_minor: order.net_minor,
+            tax_minor: order.tax_minor,
+            total_minor: order.total_minor,
+            lines: order.lines.clone(),
+            created_at: AT,
+            approved_at: None,
+            replaces: None,
+            credit_note_number: None,
+            dispatch: None,
+        }
+    }
+
+    #[test]
+    fn an_order_without_a_live_invoice_gets_one_unless_it_is_deleted() {
+        assert_eq!(effect(&order(OrderState::Confirmed, 1, 1), None), Effect::Create);
+        assert_eq!(effect(&order(OrderState::Deleted, 2, 1), None), Effect::None);
+    }
+
+    #[test]
+    fn an_invoice_follows_its_order_until_it_is_approved() {
+        let first = order(OrderState::Confirmed, 1, 1);
+        let open = invoice(InvoiceState::AwaitingApproval, &first);
+        let approved = invoice(InvoiceState::Approved, &first);
+
+        let changed = order(OrderState::Confirmed, 2, 5);
+        assert_eq!(effect(&changed, Some(&open)), Effect::Recompute(&open));
+        assert_eq!(effect(&changed, Some(&approved)), Effect::CreditAndReplace(&approved));
+
+        let deleted = order(OrderState::Deleted, 2, 1);
+        assert_eq!(effect(&deleted, Some(&open)), Effect::Withdraw(&open));
+        assert_eq!(effect(&deleted, Some(&approved)), Effect::Credit(&approved));
+    }
+
+    #[test]
+    fn what_an_invoice_says_already_does_not_touch_it() {
+        let known = order(OrderState::Confirmed, 3, 1);
+        for state in [InvoiceState::AwaitingApproval, InvoiceState::Approved] {
+            let live = invoice(state, &known);
+            assert_eq!(effect(&known, Some(&live)), Effect::None);
+            // Another history may give the same version to another content.
+            let other = order(OrderState::Confirmed, 3, 2);
+            assert_ne!(effect(&other, Some(&live)), Effect::None);
+        }
+    }
+
+    #[test]
+    fn an_order_whose_sums_are_wrong_cannot_be_billed() {
+        let good = order(OrderState::Confirmed, 1, 3);
+        assert_eq!(fault(&good), None);
+        assert_eq!(fault(&order(OrderState::Deleted, 2, 3)), None);
+
+        let mut line = good.lines[0].clone();
+        line.quantity = i64::MAX;
+        let faulty = [
+            Order { total_minor: good.total_minor + 1, ..good.clone() },
+            Order { lines: vec![line], ..good.clone() },
+            Order { currency: "XX\0".into(), ..good.clone() },
+            order(OrderState::Draft, 1, 3),
+        ];
+        for order in faulty {
+            assert!(fault(&order).is_some_and(|text| text.starts_with("order 1: ")), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_name_their_year() {
+        assert_eq!(Series::Invoice.number(2026, 42), "2026-000042");
+        assert_eq!(Series::CreditNote.number(2026, 7), "C-2026-000007");
+        assert_eq!(Series::Invoice.number(2026, 1_234_567), "2026-1234567");
+    }
 }

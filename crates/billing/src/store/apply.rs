@@ -1,1 +1,113 @@
-//! SQL.
+//! Taking in what ordering answered: orders, their invoices and the token, in one transaction and
+//! with the same number of statements for one order as for thousands.
+//!
+//! It has to be right while another process takes in the same page, a deep link pulls one of its
+//! orders, and somebody approves an invoice. PostgreSQL runs all of it at READ COMMITTED, where
+//! every statement sees what was committed before it began, and a statement that waited for a
+//! row's lock sees that row as it is now. On SQLite write transactions are alone anyway.
+//!
+//! 1. `pull_state` is locked by a page, so pages of two processes queue here, and the second finds
+//!    the token moved. An order pulled by number only looks, so that it waits for no page.
+//! 2. The upsert locks the orders' rows by rising number, the same order everywhere. Its guard
+//!    compares with the row as it is once it is locked. From here on nobody else changes the
+//!    invoices of these orders but by approving them.
+//! 3. The live invoices are read and locked in a later statement, which sees every invoice that an
+//!    earlier holder of the order's row left behind, and waits for an approval under way.
+
+use std::collections::HashSet;
+
+use contract::order::Order;
+use contract::time::Timestamp;
+use kit::db::{Backend, Result};
+use kit::random::Random;
+
+use super::pull_state::{self, Verdict};
+use super::{Applied, Received, invoices, orders};
+use crate::invoice::{self, Effect, InvoiceState, effect};
+use crate::pull::Counts;
+
+/// Why the answer cannot be taken in, whatever is stored; `None` when it can.
+pub(super) fn fault(received: &Received) -> Option<String> {
+    let mut numbers = HashSet::with_capacity(received.orders.len());
+    received.orders.iter().find_map(|order| {
+        if numbers.insert(order.number) {
+            invoice::fault(order)
+        } else {
+            Some(format!("order {} stands on the page twice", order.number))
+        }
+    })
+}
+
+/// Takes in an answer that has no [`fault`]. The transaction may be committed only when it is
+/// [`Applied::Done`].
+pub(super) async fn apply<B: Backend>(
+    conn: &mut B::Connection,
+    received: &Received,
+    random: &Random,
+    at: Timestamp,
+) -> Result<Applied> {
+    match pull_state::admit::<B>(conn, received).await? {
+        Verdict::Accepted(_) => {}
+        Verdict::Superseded => return Ok(Applied::Superseded),
+        Verdict::WrongHistory => return Ok(Applied::WrongHistory),
+    }
+    let mut counts = Counts { pages: i64::from(received.advance.is_some()), ..Counts::default() };
+    if !received.orders.is_empty() {
+        let stored = orders::upsert::<B>(conn, received, at).await?;
+        for order in &received.orders {
+            match stored.get(&order.number) {
+                None => counts.unchanged += 1,
+                Some(_) if order.is_deleted() => counts.removed += 1,
+                Some(&orders::INSERTED) => counts.new += 1,
+                Some(_) => counts.changed += 1,
+            }
+        }
+        let applied: Vec<_> =
+            received.orders.iter().filter(|order| stored.contains_key(&order.number)).collect();
+        if !applied.is_empty() {
+            follow::<B>(conn, &applied, received, random, at).await?;
+        }
+    }
+    pull_state::add_to_totals::<B>(conn, &counts).await?;
+    Ok(Applied::Done(counts))
+}
+
+/// Makes the invoices of `applied`, orders that were stored just now, follow them.
+async fn follow<B: Backend>(
+    conn: &mut B::Connection,
+    applied: &[&Order],
+    received: &Received,
+    random: &Random,
+    at: Timestamp,
+) -> Result<()> {
+    let live = invoices::lock_live::<B>(conn, applied).await?;
+    let mut created = Vec::new();
+    let mut recomputed = Vec::new();
+    let mut closed = Vec::new();
+    for &order in applied {
+        tracing::trace!(order.number, order.version, %order.state, "order taken in");
+        let mut create = |replaces: Option<&str>| {
+            created.push(invoices::New {
+                id: random.uuid(at),
+                order,
+                replaces: replaces.map(str::to_owned),
+            });
+        };
+        match effect(order, live.get(&order.number)) {
+            Effect::None => {}
+            Effect::Create => create(None),
+            Effect::Recompute(invoice) => recomputed.push((invoice, order)),
+            Effect::Withdraw(invoice) => closed.push((invoice, InvoiceState::Withdrawn)),
+            Effect::Credit(invoice) => closed.push((invoice, InvoiceState::Credited)),
+            Effect::CreditAndReplace(invoice) => {
+                closed.push((invoice, InvoiceState::Credited));
+                create(Some(&invoice.id));
+            }
+        }
+    }
+    let epoch = received.identity.epoch;
+    invoices::recompute::<B>(conn, &recomputed, epoch).await?;
+    // Before the replacements: an order has at most one live invoice.
+    invoices::close::<B>(conn, &closed, at).await?;
+    invoices::insert::<B>(conn, &created, epoch, at).await
+}

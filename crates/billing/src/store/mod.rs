@@ -4,6 +4,8 @@
 
 mod apply;
 mod invoices;
+mod json;
+mod numbers;
 mod orders;
 mod pull_state;
 mod sql;

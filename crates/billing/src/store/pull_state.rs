@@ -1,1 +1,299 @@
-//! SQL.
+//! How the pull stands: the adopted history, the token, successes and failures, counts.
+
+use std::time::Duration;
+
+use contract::feed::{ContinuationToken, Epoch, FeedId, FeedIdentity, SequenceNr};
+use contract::time::Timestamp;
+use kit::db::{AssertSqlSafe, Backend, Error, Query, Result, Row, query};
+
+use super::sql::storable;
+use super::{PullState, Received};
+use crate::pull::Counts;
+
+/// How long pulls are kept for the chart.
+const KEEP_PULLS: Duration = Duration::from_hours(30 * 24);
+
+/// What is adopted, and how far it was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Position {
+    /// `None` before the first answer.
+    identity: Option<FeedIdentity>,
+    /// `None`: from the beginning.
+    token: Option<ContinuationToken>,
+}
+
+/// Whether an answer may be taken in.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// It may, and this is the position afterwards.
+    Accepted(Position),
+    /// A page that was asked with another token than the stored one.
+    Superseded,
+    /// Of another feed, or of an older epoch.
+    WrongHistory,
+}
+
+impl Position {
+    fn judge(&self, received: &Received) -> Verdict {
+        let begins_epoch = match &self.identity {
+            None => false,
+            Some(adopted) if !is_same_or_later(&received.identity, adopted) => {
+                return Verdict::WrongHistory;
+            }
+            Some(adopted) => received.identity.epoch > adopted.epoch,
+        };
+        // A new epoch is read from the beginning.
+        let token = if begins_epoch { None } else { self.token.clone() };
+        let token = match &received.advance {
+            None => token,
+            Some(page) if page.from == token => Some(page.to.clone()),
+            // Its orders are of the new epoch, but what lies before them was not read.
+            Some(_) if begins_epoch => None,
+            Some(_) => return Verdict::Superseded,
+        };
+        Verdict::Accepted(Self { identity: Some(received.identity.clone()), token })
+    }
+}
+
+fn is_same_or_later(identity: &FeedIdentity, adopted: &FeedIdentity) -> bool {
+    identity.feed_id == adopted.feed_id && identity.epoch >= adopted.epoch
+}
+
+/// Judges an answer and moves the position accordingly.
+///
+/// A page holds the row from here to the end of its transaction: that makes comparing and setting
+/// the token one step. A pulled order locks it only when it has something to adopt. Otherwise a
+/// greater epoch may be adopted right after it looked, which is harmless: its row is stored under
+/// the epoch that it came with, and the re-read of the greater one replaces it.
+pub(super) async fn admit<B: Backend>(
+    conn: &mut B::Connection,
+    received: &Received,
+) -> Result<Verdict> {
+    if received.advance.is_none() {
+        let position = position::<B>(conn, "").await?;
+        let verdict = position.judge(received);
+        if verdict == Verdict::Accepted(position) || verdict == Verdict::WrongHistory {
+            return Ok(verdict);
+        }
+    }
+    let verdict = position::<B>(conn, B::FOR_UPDATE).await?.judge(received);
+    if let Verdict::Accepted(position) = &verdict {
+        let last_sequence_nr = received.advance.as_ref().map(|page| page.last_sequence_nr);
+        move_to::<B>(conn, position, last_sequence_nr).await?;
+    }
+    Ok(verdict)
+}
+
+async fn position<B: Backend>(conn: &mut B::Connection, lock: &str) -> Result<Position> {
+    let sql =
+        format!("select feed_id, epoch, continuation_token from pull_state where id = 1{lock}");
+    let row = query::<B>(AssertSqlSafe(sql)).fetch_one(conn).await?;
+    read_position(&row)
+}
+
+fn read_position<B: Backend>(row: &Row<B>) -> Result<Position> {
+    let damaged = |what: &str| Error::Damaged(format!("the {what} of the pull's state"));
+    let feed_id: Option<String> = row.get("feed_id")?;
+    let epoch: Option<i64> = row.get("epoch")?;
+    let identity = match feed_id.zip(epoch) {
+        None => None,
+        Some((feed_id, epoch)) => {
+            let feed_id: FeedId = feed_id.parse().map_err(|_| damaged("feed id"))?;
+            Some(FeedIdentity { feed_id, epoch: Epoch(epoch) })
+        }
+    };
+    let token: Option<String> = row.get("continuation_token")?;
+    let token = token.map(|text| text.parse()).transpose().map_err(|_| damaged("token"))?;
+    Ok(Position { identity, token })
+}
+
+async fn move_to<B: Backend>(
+    conn: &mut B::Connection,
+    position: &Position,
+    last_sequence_nr: Option<SequenceNr>,
+) -> Result<()> {
+    let identity = position.identity.as_ref();
+    query::<B>(
+        "update pull_state
+         set feed_id = $1, epoch = $2, continuation_token = $3, last_sequence_nr = $4
+         where id = 1",
+    )
+    .bind(identity.map(|identity| identity.feed_id.to_string()))
+    .bind(identity.map(|identity| identity.epoch.0))
+    .bind(position.token.as_ref().map(ToString::to_string))
+    .bind(last_sequence_nr.map(|nr| nr.0))
+    .execute_exactly(1, conn)
+    .await
+}
+
+/// Adopts `identity` when it is of a greater epoch, or when a token of an older epoch is left; the
+/// token then goes back to the beginning. Whether there was anything to do.
+pub(super) async fn adopt_epoch<B: Backend>(
+    conn: &mut B::Connection,
+    identity: &FeedIdentity,
+) -> Result<bool> {
+    let position = position::<B>(conn, B::FOR_UPDATE).await?;
+    let adopted = position.identity.as_ref();
+    if adopted.is_some_and(|adopted| !is_same_or_later(identity, adopted)) {
+        return Ok(false);
+    }
+    let token_is_current = position
+        .token
+        .as_ref()
+        .is_none_or(|token| token.feed_id == identity.feed_id && token.epoch >= identity.epoch);
+    if adopted == Some(identity) && token_is_current {
+        return Ok(false);
+    }
+    move_to::<B>(conn, &Position { identity: Some(identity.clone()), token: None }, None).await?;
+    Ok(true)
+}
+
+/// Goes on from `token`, from the beginning when `None`. Locks the position.
+pub(super) async fn reset_token<B: Backend>(
+    conn: &mut B::Connection,
+    token: Option<&ContinuationToken>,
+) -> Result<()> {
+    query::<B>("update pull_state set continuation_token = $1 where id = 1")
+        .bind(token.map(ToString::to_string))
+        .execute_exactly(1, conn)
+        .await
+}
+
+/// Lets any feed and epoch be adopted next.
+pub(super) async fn forget_feed<B: Backend>(conn: &mut B::Connection) -> Result<()> {
+    query::<B>(
+        "update pull_state set feed_id = null, epoch = null, last_sequence_nr = null where id = 1",
+    )
+    .execute_exactly(1, conn)
+    .await
+}
+
+/// Notes that a pull began.
+pub(super) async fn began<B: Backend>(conn: &mut B::Connection, at: Timestamp) -> Result<()> {
+    query::<B>("update pull_state set last_pull_at = $1 where id = 1")
+        .bind(at.micros())
+        .execute_exactly(1, conn)
+        .await
+}
+
+/// Notes that a pull reached the end of the feed.
+pub(super) async fn succeeded<B: Backend>(
+    conn: &mut B::Connection,
+    counts: &Counts,
+    at: Timestamp,
+) -> Result<()> {
+    query::<B>(
+        "update pull_state
+         set last_success_at = $1, last_error = null, consecutive_failures = 0 where id = 1",
+    )
+    .bind(at.micros())
+    .execute_exactly(1, conn)
+    .await?;
+    if !counts.changed_something() {
+        return Ok(());
+    }
+    let kept_from = at.micros() - i64::try_from(KEEP_PULLS.as_micros()).unwrap_or(i64::MAX);
+    query::<B>("delete from pulls where at < $1").bind(kept_from).execute(conn).await?;
+    // Two processes may end a pull in the same microsecond.
+    let insert = query::<B>(
+        "insert into pulls (pages, new_orders, changed_orders, removed_orders, unchanged_orders,
+                            quarantined_orders, at)
+         values ($1, $2, $3, $4, $5, $6, $7)
+         on conflict (at) do update set
+             pages = pulls.pages + excluded.pages,
+             new_orders = pulls.new_orders + excluded.new_orders,
+             changed_orders = pulls.changed_orders + excluded.changed_orders,
+             removed_orders = pulls.removed_orders + excluded.removed_orders,
+             unchanged_orders = pulls.unchanged_orders + excluded.unchanged_orders,
+             quarantined_orders = pulls.quarantined_orders + excluded.quarantined_orders",
+    );
+    bind_counts(insert, counts).bind(at.micros()).execute_exactly(1, conn).await
+}
+
+/// Notes that a pull failed; how many have in a row.
+pub(super) async fn failed<B: Backend>(conn: &mut B::Connection, error: &str) -> Result<i64> {
+    let row = query::<B>(
+        "update pull_state set last_error = $1, consecutive_failures = consecutive_failures + 1
+         where id = 1 returning consecutive_failures",
+    )
+    .bind(storable(error))
+    .fetch_one(conn)
+    .await?;
+    row.get("consecutive_failures")
+}
+
+/// How the pull stands.
+pub(super) async fn get<B: Backend>(conn: &mut B::Connection) -> Result<PullState> {
+    let row = query::<B>(
+        "select feed_id, epoch, continuation_token, last_sequence_nr, last_pull_at,
+                last_success_at, last_error, consecutive_failures, pages, new_orders,
+                changed_orders, removed_orders, unchanged_orders, quarantined_orders
+         from pull_state join pull_totals on pull_totals.id = pull_state.id",
+    )
+    .fetch_one(conn)
+    .await?;
+    let Position { identity, token } = read_position(&row)?;
+    let time = |name| Ok::<_, Error>(row.get::<Option<i64>>(name)?.map(Timestamp::from_micros));
+    Ok(PullState {
+        identity,
+        continuation_token: token,
+        last_sequence_nr: row.get::<Option<i64>>("last_sequence_nr")?.map(SequenceNr),
+        last_pull_at: time("last_pull_at")?,
+        last_success_at: time("last_success_at")?,
+        last_error: row.get("last_error")?,
+        consecutive_failures: row.get("consecutive_failures")?,
+        totals: read_counts(&row)?,
+    })
+}
+
+/// The pulls that changed something since `since`, oldest first.
+pub(super) async fn pulls_since<B: Backend>(
+    conn: &mut B::Connection,
+    since: Timestamp,
+) -> Result<Vec<(Timestamp, Counts)>> {
+    let rows = query::<B>("select * from pulls where at >= $1 order by at")
+        .bind(since.micros())
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| Ok((Timestamp::from_micros(row.get("at")?), read_counts(row)?))).collect()
+}
+
+/// Adds what an answer did to the totals, in the transaction that did it. Locks them: last.
+pub(super) async fn add_to_totals<B: Backend>(
+    conn: &mut B::Connection,
+    counts: &Counts,
+) -> Result<()> {
+    let update = query::<B>(
+        "update pull_totals set
+             pages = pages + $1,
+             new_orders = new_orders + $2,
+             changed_orders = changed_orders + $3,
+             removed_orders = removed_orders + $4,
+             unchanged_orders = unchanged_orders + $5,
+             quarantined_orders = quarantined_orders + $6
+         where id = 1",
+    );
+    bind_counts(update, counts).execute_exactly(1, conn).await
+}
+
+/// Binds six parameters, in the order of the columns.
+fn bind_counts<B: Backend>(query: Query<B>, counts: &Counts) -> Query<B> {
+    query
+        .bind(counts.pages)
+        .bind(counts.new)
+        .bind(counts.changed)
+        .bind(counts.removed)
+        .bind(counts.unchanged)
+        .bind(counts.quarantined)
+}
+
+fn read_counts<B: Backend>(row: &Row<B>) -> Result<Counts> {
+    Ok(Counts {
+        pages: row.get("pages")?,
+        new: row.get("new_orders")?,
+        changed: row.get("changed_orders")?,
+        removed: row.get("removed_orders")?,
+        unchanged: row.get("unchanged_orders")?,
+        quarantined: row.get("quarantined_orders")?,
+    })
+}

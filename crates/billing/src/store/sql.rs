@@ -1,17 +1,152 @@
-//! The store over either database.
+//! The store over either database: which statements make one transaction.
 
 use std::sync::Arc;
 
-use kit::db::{Backend, DatabaseUrl, Db, Result};
+use async_trait::async_trait;
+use contract::feed::{ContinuationToken, FeedIdentity};
+use contract::time::Timestamp;
+use kit::db::{Backend, DatabaseUrl, Db, Result, query};
+use kit::http::etag::IfMatch;
+use kit::random::Random;
+use sqlx::migrate::Migrator;
 
-use super::Store;
+use super::{
+    Applied, Approval, InvoiceFilter, PullState, Received, Store, StoredOrder, apply, invoices,
+    orders, pull_state,
+};
+use crate::invoice::{Invoice, InvoiceState};
+use crate::pull::Counts;
 
 /// The store over one database.
+///
+/// Transactions that write take their row locks in this order, so that no two ever wait for each
+/// other: `pull_state`, then orders by rising number, then their invoices, then `number_series`,
+/// then `pull_totals`.
 pub struct SqlStore<B: Backend> {
-    pub(super) db: Db<B>,
+    db: Db<B>,
 }
 
 /// Opens the database and brings its schema up to date.
 pub async fn open(url: &DatabaseUrl) -> Result<Arc<dyn Store>> {
-    unimplemented!("{url}")
+    static SQLITE: Migrator = sqlx::migrate!("../../migrations/billing/sqlite");
+    static POSTGRES: Migrator = sqlx::migrate!("../../migrations/billing/postgres");
+    Ok(match url {
+        DatabaseUrl::Sqlite(path) => {
+            let db = Db::open(path).await?;
+            db.migrate(&SQLITE).await?;
+            Arc::new(SqlStore { db })
+        }
+        DatabaseUrl::Postgres(options) => {
+            let db = Db::connect(options).await?;
+            db.migrate(&POSTGRES).await?;
+            Arc::new(SqlStore { db })
+        }
+    })
+}
+
+#[async_trait]
+impl<B: Backend> Store for SqlStore<B> {
+    async fn ping(&self) -> Result<()> {
+        query::<B>("select 1").fetch_one(&mut *self.db.reader().await?).await?;
+        Ok(())
+    }
+
+    async fn apply(&self, received: &Received, random: &Random, at: Timestamp) -> Result<Applied> {
+        if let Some(fault) = apply::fault(received) {
+            return Ok(Applied::Invalid(fault));
+        }
+        let mut tx = self.db.begin().await?;
+        let applied = apply::apply::<B>(&mut tx, received, random, at).await?;
+        if let Applied::Done(_) = applied {
+            tx.commit().await?;
+        } else {
+            tx.rollback().await?;
+        }
+        Ok(applied)
+    }
+
+    async fn pull_state(&self) -> Result<PullState> {
+        pull_state::get::<B>(&mut *self.db.reader().await?).await
+    }
+
+    async fn pull_began(&self, at: Timestamp) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        pull_state::began::<B>(&mut tx, at).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn pull_succeeded(&self, counts: &Counts, at: Timestamp) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        pull_state::succeeded::<B>(&mut tx, counts, at).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn pull_failed(&self, error: &str) -> Result<i64> {
+        let mut tx = self.db.begin().await?;
+        let failures = pull_state::failed::<B>(&mut tx, error).await?;
+        tx.commit().await?;
+        Ok(failures)
+    }
+
+    async fn adopt_epoch(&self, identity: &FeedIdentity) -> Result<bool> {
+        let mut tx = self.db.begin().await?;
+        let adopted = pull_state::adopt_epoch::<B>(&mut tx, identity).await?;
+        tx.commit().await?;
+        Ok(adopted)
+    }
+
+    async fn reset_token(
+        &self,
+        token: Option<&ContinuationToken>,
+        forget_feed: bool,
+    ) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        pull_state::reset_token::<B>(&mut tx, token).await?;
+        if forget_feed {
+            pull_state::forget_feed::<B>(&mut tx).await?;
+            orders::forget_epochs::<B>(&mut tx).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn pulls_since(&self, since: Timestamp) -> Result<Vec<(Timestamp, Counts)>> {
+        pull_state::pulls_since::<B>(&mut *self.db.reader().await?, since).await
+    }
+
+    async fn order(&self, number: i64) -> Result<Option<StoredOrder>> {
+        orders::get::<B>(&mut *self.db.reader().await?, number).await
+    }
+
+    async fn orders(&self, after: Option<i64>, limit: i64) -> Result<Vec<StoredOrder>> {
+        orders::list::<B>(&mut *self.db.reader().await?, after, limit).await
+    }
+
+    async fn invoice(&self, id: &str) -> Result<Option<Invoice>> {
+        invoices::get::<B>(&mut *self.db.reader().await?, id).await
+    }
+
+    async fn invoices(&self, filter: &InvoiceFilter, limit: i64) -> Result<Vec<Invoice>> {
+        invoices::list::<B>(&mut *self.db.reader().await?, filter, limit).await
+    }
+
+    async fn invoice_counts(&self) -> Result<Vec<(InvoiceState, i64)>> {
+        invoices::count_by_state::<B>(&mut *self.db.reader().await?).await
+    }
+
+    async fn approve(
+        &self,
+        id: &str,
+        expected: Option<&IfMatch>,
+        at: Timestamp,
+    ) -> Result<Approval> {
+        let mut tx = self.db.begin().await?;
+        let approval = invoices::approve::<B>(&mut tx, id, expected, at).await?;
+        tx.commit().await?;
+        Ok(approval)
+    }
+}
+
+/// `text` as PostgreSQL can take it: it knows no NUL character, and nothing stored holds one.
+pub(super) fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
