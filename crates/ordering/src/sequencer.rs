@@ -99,7 +99,7 @@ impl Sequencer {
                         tracing::info!("the sequencer goes on");
                     }
                     failing = false;
-                    stamped.count == BATCH
+                    stamped.count >= BATCH
                 }
                 Err(error) => {
                     // Said once, not every second of an outage.

@@ -63,6 +63,11 @@ pub trait Backend:
     /// Empty on SQLite, where no other writer can hold any.
     const SKIP_LOCKED: &'static str;
 
+    /// Makes the transaction's statements fail with [`super::Error::is_lock_timeout`] when another
+    /// transaction holds a row for longer than 200 ms. Does nothing on SQLite, where no other can
+    /// hold any.
+    const LIMIT_LOCK_WAITS: &'static str;
+
     /// Runs a statement; how many rows it touched.
     fn execute(
         conn: &mut Self::Connection,
@@ -89,6 +94,7 @@ impl Backend for Sqlite {
     const BEGIN_SNAPSHOT: &'static str = "BEGIN";
     const FOR_UPDATE: &'static str = "";
     const SKIP_LOCKED: &'static str = "";
+    const LIMIT_LOCK_WAITS: &'static str = "select 1";
 
     async fn execute(
         conn: &mut Self::Connection,
@@ -125,6 +131,7 @@ impl Backend for Postgres {
     const BEGIN_SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     const FOR_UPDATE: &'static str = " for no key update";
     const SKIP_LOCKED: &'static str = " for no key update skip locked";
+    const LIMIT_LOCK_WAITS: &'static str = "set local lock_timeout = '200ms'";
 
     async fn execute(
         conn: &mut Self::Connection,

@@ -34,6 +34,12 @@ impl Error {
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
+
+    /// Whether another transaction held a row for longer than this one wanted to wait.
+    pub fn is_lock_timeout(&self) -> bool {
+        let Self::Unavailable(sqlx::Error::Database(error)) = self else { return false };
+        error.code().as_deref() == Some(LOCK_TIMEOUT)
+    }
 }
 
 impl From<sqlx::Error> for Error {
@@ -52,6 +58,9 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+/// PostgreSQL's `lock_not_available`.
+const LOCK_TIMEOUT: &str = "55P03";
+
 /// Whether the database's own code says that the fault is of the moment.
 ///
 /// PostgreSQL: <https://www.postgresql.org/docs/current/errcodes-appendix.html>, classes 08
@@ -64,7 +73,7 @@ fn is_passing(code: Option<&str>) -> bool {
     if code.len() == 5 {
         return ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class))
             || code == "25006"
-            || code == "55P03";
+            || code == LOCK_TIMEOUT;
     }
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
 }

@@ -3,6 +3,7 @@
 //! The store is written once, generic over the two databases; see [`kit::db`]. Its answers are
 //! data: what is not there is `None`, a write that may not happen says why in [`Change`].
 
+mod changes;
 mod customers;
 mod feed;
 mod history;

@@ -1,1 +1,158 @@
-//! SQL.
+//! Reading orders.
+
+use std::collections::HashMap;
+
+use contract::feed::SequenceNr;
+use contract::order::{Customer, Line, Order};
+use contract::time::Timestamp;
+use kit::db::{AssertSqlSafe, Backend, Batch, Query, Result, Row, query};
+
+use super::OrderFilter;
+use super::customers::read_address;
+use super::history::parse_state;
+
+/// Orders without their lines. Only a draft is joined to its customer, and only a draft has no
+/// copy of it: `coalesce` takes whichever there is.
+pub(super) const SELECT: &str = "select o.number, o.state, o.version, o.confirmed_sequence_nr, \
+       o.customer_id, coalesce(o.customer_name, c.name) as name, \
+       coalesce(o.customer_email, c.email) as email, \
+       coalesce(o.customer_address_line1, c.address_line1) as address_line1, \
+       coalesce(o.customer_address_line2, c.address_line2) as address_line2, \
+       coalesce(o.customer_postal_code, c.postal_code) as postal_code, \
+       coalesce(o.customer_city, c.city) as city, \
+       coalesce(o.customer_country, c.country) as country, \
+       o.currency, o.reference, o.note, o.net_minor, o.tax_minor, o.total_minor, o.line_count, \
+       o.confirmed_at, o.changed_at, o.deleted_at \
+     from orders o left join customers c on c.id = o.customer_id and o.state = 'draft'";
+
+/// The order with this number.
+pub(super) async fn find<B: Backend>(
+    conn: &mut B::Connection,
+    number: i64,
+) -> Result<Option<Order>> {
+    let select = query::<B>(AssertSqlSafe(format!("{SELECT} where o.number = $1")));
+    let Some(row) = select.bind(number).fetch_optional(conn).await? else { return Ok(None) };
+    let mut orders = [read(&row)?];
+    add_lines::<B>(conn, &mut orders).await?;
+    let [order] = orders;
+    Ok(Some(order))
+}
+
+/// Orders by falling number.
+pub(super) async fn list<B: Backend>(
+    conn: &mut B::Connection,
+    filter: &OrderFilter,
+    limit: i64,
+) -> Result<Vec<Order>> {
+    // No stored text holds NUL, which PostgreSQL would refuse.
+    let texts = [&filter.customer_id, &filter.search];
+    if texts.into_iter().flatten().any(|text| text.contains('\0')) {
+        return Ok(Vec::new());
+    }
+    let (conditions, texts) = conditions(filter);
+    let sql = format!("{SELECT} where {conditions} order by o.number desc limit $1");
+    let select = query::<B>(AssertSqlSafe(sql)).bind(limit);
+    let select = texts.into_iter().fold(select, Query::bind);
+    let rows = select.fetch_all(conn).await?;
+    let mut orders = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+    add_lines::<B>(conn, &mut orders).await?;
+    Ok(orders)
+}
+
+/// The conditions of a list, only those that are asked for so that each can use its index, and
+/// the texts they compare with, from parameter $2. Numbers and states stand in the statement itself.
+fn conditions(filter: &OrderFilter) -> (String, Vec<String>) {
+    let mut texts = Vec::new();
+    let mut parameter = |text: String| {
+        texts.push(text);
+        format!("${}", texts.len() + 1)
+    };
+    let mut conditions = vec![format!("o.number < {}", filter.after.unwrap_or(i64::MAX))];
+    if let Some(state) = filter.state {
+        conditions.push(format!("o.state = '{state}'"));
+    }
+    if let Some(id) = &filter.customer_id {
+        conditions.push(format!("o.customer_id = {}", parameter(id.clone())));
+    }
+    if let Some(search) = &filter.search {
+        let search = search.trim();
+        let mut any = Vec::new();
+        if let Ok(number) = search.parse::<i64>() {
+            any.push(format!("o.number = {number}"));
+        }
+        // Both sides are lowered by the database: the two know different letters.
+        let begins = parameter(format!("{}%", escape_like(search)));
+        any.push(format!(r"lower(o.reference) like lower({begins}) escape '\'"));
+        let contains = parameter(format!("%{}%", escape_like(search)));
+        let name = "coalesce(o.customer_name, c.name)";
+        any.push(format!(r"lower({name}) like lower({contains}) escape '\'"));
+        conditions.push(format!("({})", any.join(" or ")));
+    }
+    (conditions.join(" and "), texts)
+}
+
+/// The text without the meaning that `%` and `_` have in a `like` pattern.
+fn escape_like(text: &str) -> String {
+    text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
+}
+
+/// Reads the lines of all these orders with one statement.
+pub(super) async fn add_lines<B: Backend>(
+    conn: &mut B::Connection,
+    orders: &mut [Order],
+) -> Result<()> {
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let batch = Batch::new().int("number", orders.iter().map(|order| order.number));
+    let sql = format!(
+        "select l.order_number, l.line_no, l.sku, l.description, l.quantity, l.unit_price_minor, \
+           l.tax_basis_points \
+         from {} join order_lines l on l.order_number = batch.number \
+         order by l.order_number, l.line_no",
+        batch.table::<B>(1)
+    );
+    let rows = query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
+    let mut lines: HashMap<i64, Vec<Line>> = HashMap::with_capacity(orders.len());
+    for row in &rows {
+        let line = Line {
+            line_no: row.get("line_no")?,
+            sku: row.get("sku")?,
+            description: row.get("description")?,
+            quantity: row.get("quantity")?,
+            unit_price_minor: row.get("unit_price_minor")?,
+            tax_basis_points: row.get("tax_basis_points")?,
+        };
+        lines.entry(row.get("order_number")?).or_default().push(line);
+    }
+    for order in orders {
+        order.lines = lines.remove(&order.number).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// The order in a row of [`SELECT`], without lines.
+pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<Order> {
+    Ok(Order {
+        number: row.get("number")?,
+        state: parse_state(&row.get::<String>("state")?)?,
+        version: row.get("version")?,
+        confirmed_sequence_nr: SequenceNr(row.get("confirmed_sequence_nr")?),
+        customer: Customer {
+            id: row.get("customer_id")?,
+            name: row.get("name")?,
+            email: row.get("email")?,
+            address: read_address(row)?,
+        },
+        currency: row.get("currency")?,
+        reference: row.get("reference")?,
+        note: row.get("note")?,
+        lines: Vec::new(),
+        net_minor: row.get("net_minor")?,
+        tax_minor: row.get("tax_minor")?,
+        total_minor: row.get("total_minor")?,
+        confirmed_at: row.get::<Option<i64>>("confirmed_at")?.map(Timestamp::from_micros),
+        changed_at: Timestamp::from_micros(row.get("changed_at")?),
+        deleted_at: row.get::<Option<i64>>("deleted_at")?.map(Timestamp::from_micros),
+    })
+}

@@ -1,0 +1,13 @@
+//! The store's contract: every case is a test on SQLite and another on PostgreSQL.
+
+mod customers;
+mod epoch;
+mod feed;
+mod fixture;
+mod idempotency;
+mod import;
+mod list;
+mod orders;
+mod schema;
+mod sequencer;
+mod two_sequencers;
