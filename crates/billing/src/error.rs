@@ -41,22 +41,38 @@ impl Error {
     pub fn into_problem(self) -> Problem {
         match self {
             Self::Problem(problem) => *problem,
-            Self::Database(error) => {
-                let code = if error.is_unavailable() {
-                    ProblemCode::Unavailable
-                } else {
-                    ProblemCode::Internal
-                };
+            Self::Database(error) | Self::Pull(PullError::Database(error)) => {
                 tracing::error!(error = kit::telemetry::chain(&error), "a request failed");
-                Problem::new(code, code.help())
+                let unavailable = error.is_unavailable();
+                told(if unavailable { ProblemCode::Unavailable } else { ProblemCode::Internal })
             }
-            Self::Pull(PullError::Database(error)) => Self::Database(error).into_problem(),
             Self::Pull(error) => {
-                let code = error.code();
-                tracing::warn!(%error, "a pull on demand failed");
-                Problem::new(code, code.help())
+                tracing::warn!(error = kit::telemetry::chain(&error), "a pull on demand failed");
+                told(code_of(&error))
             }
         }
+    }
+}
+
+/// A problem that says no more than its code: the rest is for the log.
+fn told(code: ProblemCode) -> Problem {
+    Problem::new(code, code.help())
+}
+
+/// What a fault of a pull is for the caller who asked for the pull.
+fn code_of(error: &PullError) -> ProblemCode {
+    match error {
+        PullError::Unreachable(_) | PullError::Refused { status: 408 | 429 | 500.., .. } => {
+            ProblemCode::UpstreamUnavailable
+        }
+        PullError::Timeout => ProblemCode::UpstreamTimeout,
+        PullError::Refused { .. }
+        | PullError::Invalid(_)
+        | PullError::Reset(_)
+        | PullError::UnknownFeed(_) => ProblemCode::UpstreamInvalid,
+        PullError::NotFound(_) => ProblemCode::NotFound,
+        PullError::StaleProvider => ProblemCode::StaleProvider,
+        PullError::Database(_) => ProblemCode::Unavailable,
     }
 }
 

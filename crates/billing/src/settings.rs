@@ -17,8 +17,15 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    /// How log lines are written; RUST_LOG chooses which.
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text", global = true)]
+    /// How log lines are written.
+    #[arg(
+        long,
+        env = "LOG_FORMAT",
+        value_enum,
+        default_value = "text",
+        global = true,
+        help = "How log lines are written; RUST_LOG chooses which"
+    )]
     pub log_format: LogFormat,
 }
 
@@ -52,8 +59,9 @@ pub enum Command {
 /// Where the data is.
 #[derive(Clone, Debug, Args)]
 pub struct DatabaseSettings {
-    /// sqlite://path/to/file.db or postgres://user:password@host/database
+    /// Where the data is.
     #[arg(
+        help = "sqlite://path/to/file.db or postgres://user:password@host/database",
         long,
         env = "BILLING_DATABASE_URL",
         default_value = "sqlite://data/billing.db",

@@ -14,6 +14,7 @@ use kit::http::{assets, auth, docs, health};
 use kit::random::Random;
 use kit::settings::Secret;
 use url::Url;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::pull::Puller;
 use crate::store::Store;
@@ -37,7 +38,8 @@ pub struct AppState {
 
 /// All addresses of the service. Callers of the API must present `api_token`, when there is one.
 pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
-    let (api, description) = api::routes();
+    let (api, description) =
+        OpenApiRouter::with_openapi(api::base()).nest("/api/v1", api::routes()).split_for_parts();
     let site = Site {
         clock: Arc::clone(&state.clock),
         random: state.random.clone(),

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use contract::feed::FeedIdentity;
-use contract::problem::ProblemCode;
 use kit::db;
 
 /// Why a pull changed nothing.
@@ -49,23 +48,6 @@ pub enum PullError {
 }
 
 impl PullError {
-    /// The problem code for a caller of billing, who asked for the pull.
-    pub fn code(&self) -> ProblemCode {
-        match self {
-            Self::Unreachable(_) | Self::Refused { status: 408 | 429 | 500.., .. } => {
-                ProblemCode::UpstreamUnavailable
-            }
-            Self::Timeout => ProblemCode::UpstreamTimeout,
-            Self::Refused { .. } | Self::Invalid(_) | Self::Reset(_) | Self::UnknownFeed(_) => {
-                ProblemCode::UpstreamInvalid
-            }
-            Self::NotFound(_) => ProblemCode::NotFound,
-            Self::StaleProvider => ProblemCode::StaleProvider,
-            Self::Database(error) if error.is_unavailable() => ProblemCode::Unavailable,
-            Self::Database(_) => ProblemCode::Internal,
-        }
-    }
-
     /// One word for it, for metrics.
     pub fn kind(&self) -> &'static str {
         match self {

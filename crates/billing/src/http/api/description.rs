@@ -1,0 +1,89 @@
+//! What the description of the API says besides the addresses themselves.
+
+use std::collections::BTreeMap;
+
+use contract::problem::{Problem, ProblemCode as P};
+use kit::http::openapi::{BearerToken, problems};
+use utoipa::openapi::{OpenApi, RefOr, Response};
+use utoipa::{IntoResponses, OpenApi as _};
+
+/// The description before the addresses are added.
+pub(in crate::http) fn base() -> OpenApi {
+    Base::openapi()
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Billing",
+        description = "The local copy of ordering's orders, the invoices that are made of them, \
+            and the pull that keeps both sides equal.\n\nErrors are problem documents (RFC 9457): \
+            `code` is for programs, and `/problems/{code}` explains each. All violations of a \
+            request are reported at once, each with its JSON pointer.",
+    ),
+    components(schemas(Problem)),
+    security(("token" = [])),
+    modifiers(&BearerToken),
+    tags(
+        (name = "orders", description = "The local copy of what was ordered"),
+        (name = "invoices", description = "What is charged"),
+        (name = "pull", description = "How the copy is kept equal to ordering"),
+    )
+)]
+struct Base;
+
+const READ: &[P] = &[P::InvalidRequest, P::Unauthorized, P::Internal, P::Unavailable];
+
+/// What a list, or the state of the pull, may be answered with instead.
+pub(super) struct ReadProblems;
+
+impl IntoResponses for ReadProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(READ)
+    }
+}
+
+/// What a question for one document may be answered with instead.
+pub(super) struct FindProblems;
+
+impl IntoResponses for FindProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[READ, &[P::NotFound]].concat())
+    }
+}
+
+/// What an approval may be answered with instead.
+pub(super) struct ApproveProblems;
+
+impl IntoResponses for ApproveProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[READ, &[P::NotFound, P::Conflict, P::VersionConflict]].concat())
+    }
+}
+
+/// What a pull on demand may be answered with instead.
+pub(super) struct PullProblems;
+
+impl IntoResponses for PullProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let own =
+            [P::UpstreamInvalid, P::UpstreamUnavailable, P::StaleProvider, P::UpstreamTimeout];
+        problems(&[READ, &own].concat())
+    }
+}
+
+/// What setting the token may be answered with instead.
+pub(super) struct TokenProblems;
+
+impl IntoResponses for TokenProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let own = [
+            P::FeedReset,
+            P::FeedUnknown,
+            P::PayloadTooLarge,
+            P::UnsupportedMediaType,
+            P::ValidationFailed,
+        ];
+        problems(&[READ, &own].concat())
+    }
+}

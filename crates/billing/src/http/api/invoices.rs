@@ -1,0 +1,162 @@
+//! Invoices.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use contract::problem::{Problem, ProblemCode};
+use kit::http::etag::{IfMatch, of_version};
+use kit::http::read::{Params, Violations};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::description::{ApproveProblems, FindProblems, ReadProblems};
+use super::{DEFAULT_LIMIT, MAX_LIMIT, invalid_query, no_parameters, page, tagged};
+use crate::error::{Error, Result};
+use crate::http::AppState;
+use crate::invoice::{Invoice, InvoiceState};
+use crate::store::{Approval, InvoiceFilter};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(approve))
+}
+
+/// Some invoices, and where the others begin.
+#[derive(Serialize, ToSchema)]
+struct InvoiceList {
+    /// Newest first.
+    invoices: Vec<Invoice>,
+    /// Send it as `after` for those that follow; null at the end.
+    next: Option<String>,
+}
+
+/// Invoices, newest first
+#[utoipa::path(
+    get,
+    path = "/invoices",
+    tag = "invoices",
+    params(
+        ("state" = Option<InvoiceState>, Query, description = "Only those in this state"),
+        ("orderNumber" = Option<i64>, Query, description = "Only those of this order"),
+        ("after" = Option<String>, Query, description = "The `next` of the answer before"),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 1000,
+            description = "At most so many, 100 when absent"),
+    ),
+    responses((status = 200, body = InvoiceList), ReadProblems)
+)]
+async fn list(State(state): State<AppState>, params: Params) -> Result<Json<InvoiceList>> {
+    let mut violations = Violations::new();
+    params.allow_only(&["state", "orderNumber", "after", "limit"], &mut violations);
+    let filter = InvoiceFilter {
+        state: invoice_state(&params, &mut violations),
+        order_number: params.parsed("orderNumber", "must be a whole number", &mut violations),
+        after: params
+            .parsed::<Uuid>("after", "must be the `next` of an answer", &mut violations)
+            .map(|id| id.to_string()),
+    };
+    let limit = params.int("limit", DEFAULT_LIMIT, 1..=MAX_LIMIT, &mut violations);
+    invalid_query(violations)?;
+    let mut invoices = state.store.invoices(&filter, limit + 1).await?;
+    let next = page(&mut invoices, limit, |invoice| invoice.id.clone());
+    Ok(Json(InvoiceList { invoices, next }))
+}
+
+/// One invoice
+#[utoipa::path(
+    get,
+    path = "/invoices/{id}",
+    tag = "invoices",
+    params(("id" = String, Path, description = "The invoice's id")),
+    responses(
+        (status = 200, body = Invoice, headers(
+            ("ETag" = String, description = "The invoice's version"),
+        )),
+        FindProblems,
+    )
+)]
+async fn get(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response> {
+    no_parameters(&params)?;
+    let invoice = state.store.invoice(&invoice_id(&id)?).await?.ok_or_else(no_invoice)?;
+    Ok(tagged(&headers, of_version(invoice.version), &invoice))
+}
+
+/// Approve an invoice
+///
+/// Makes it binding and gives it the next number of the year. An approved invoice stays as it is.
+#[utoipa::path(
+    post,
+    path = "/invoices/{id}/approve",
+    tag = "invoices",
+    params(
+        ("id" = String, Path, description = "The invoice's id"),
+        ("If-Match" = Option<String>, Header,
+            description = "The version that is approved; any when absent"),
+    ),
+    responses(
+        (status = 200, body = Invoice, headers(
+            ("ETag" = String, description = "The invoice's version"),
+        )),
+        ApproveProblems,
+    )
+)]
+async fn approve(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response> {
+    no_parameters(&params)?;
+    let expected = IfMatch::read(&headers).map_err(|violation| {
+        let code = ProblemCode::InvalidRequest;
+        Problem::with_violations(code, code.title(), vec![violation])
+    })?;
+    let id = invoice_id(&id)?;
+    match state.store.approve(&id, expected.as_ref(), state.clock.now()).await? {
+        Approval::Approved(invoice) => {
+            Ok(tagged(&HeaderMap::new(), of_version(invoice.version), &*invoice))
+        }
+        Approval::NotFound => Err(no_invoice()),
+        Approval::VersionConflict(current) => Err(Problem {
+            current_version: Some(current),
+            ..Problem::new(
+                ProblemCode::VersionConflict,
+                format!("The invoice has version {current} by now."),
+            )
+        }
+        .into()),
+        Approval::WrongState(state) => Err(Error::new(
+            ProblemCode::Conflict,
+            format!(
+                "The invoice is {}, so it cannot be approved.",
+                state.as_str().replace('_', " ")
+            ),
+        )),
+    }
+}
+
+fn no_invoice() -> Error {
+    Error::not_found("invoice with this id")
+}
+
+/// The id as the store writes it. What is no UUID names no invoice.
+fn invoice_id(text: &str) -> Result<String> {
+    text.parse::<Uuid>().map(|id| id.to_string()).map_err(|_| no_invoice())
+}
+
+fn invoice_state(params: &Params, violations: &mut Violations) -> Option<InvoiceState> {
+    let word = params.text("state")?;
+    let state = InvoiceState::parse(word);
+    if state.is_none() {
+        let all = InvoiceState::ALL.map(InvoiceState::as_str).join(", ");
+        violations.add("/state", "invalid", format!("must be one of {all}"));
+    }
+    state
+}

@@ -1,0 +1,89 @@
+//! The local copy of ordering's orders.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use kit::http::read::{Params, Violations};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::description::{FindProblems, ReadProblems};
+use super::{DEFAULT_LIMIT, MAX_LIMIT, invalid_query, no_parameters, page, tagged};
+use crate::error::{Error, Result};
+use crate::http::AppState;
+use crate::store::StoredOrder;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
+}
+
+/// Some orders, and where the others begin.
+#[derive(Serialize, ToSchema)]
+struct OrderList {
+    /// By rising number; deleted ones too.
+    orders: Vec<StoredOrder>,
+    /// Send it as `after` for those that follow; null at the end.
+    next: Option<String>,
+}
+
+/// Orders by rising number
+#[utoipa::path(
+    get,
+    path = "/orders",
+    tag = "orders",
+    params(
+        ("after" = Option<String>, Query, description = "The `next` of the answer before"),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 1000,
+            description = "At most so many, 100 when absent"),
+    ),
+    responses((status = 200, body = OrderList), ReadProblems)
+)]
+async fn list(State(state): State<AppState>, params: Params) -> Result<Json<OrderList>> {
+    let mut violations = Violations::new();
+    params.allow_only(&["after", "limit"], &mut violations);
+    let after = params.parsed("after", "must be the `next` of an answer", &mut violations);
+    let limit = params.int("limit", DEFAULT_LIMIT, 1..=MAX_LIMIT, &mut violations);
+    invalid_query(violations)?;
+    let mut orders = state.store.orders(after, limit + 1).await?;
+    let next = page(&mut orders, limit, |stored| stored.order.number.to_string());
+    Ok(Json(OrderList { orders, next }))
+}
+
+/// One order
+#[utoipa::path(
+    get,
+    path = "/orders/{number}",
+    tag = "orders",
+    params(("number" = i64, Path, description = "The order's number")),
+    responses(
+        (status = 200, body = StoredOrder, headers(
+            ("ETag" = String, description = "Changes with the copy"),
+        )),
+        FindProblems,
+    )
+)]
+async fn get(
+    State(state): State<AppState>,
+    Path(number): Path<String>,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response> {
+    no_parameters(&params)?;
+    // What is no number names no order.
+    let number = number.parse().map_err(|_| no_order())?;
+    let stored = state.store.order(number).await?.ok_or_else(no_order)?;
+    Ok(tagged(&headers, tag(&stored), &stored))
+}
+
+fn no_order() -> Error {
+    Error::not_found("order with this number here")
+}
+
+/// A copy is replaced only by a greater epoch or version; besides, it can be marked as missing.
+fn tag(stored: &StoredOrder) -> String {
+    let missing = if stored.missing_at_source { "-missing" } else { "" };
+    format!("\"{}-{}{missing}\"", stored.epoch, stored.order.version)
+}
