@@ -45,7 +45,7 @@ pub enum Command {
         #[command(flatten)]
         source: SourceSettings,
     },
-    /// Read again: from the beginning, or from a continuation token.
+    /// Read again, from the beginning or from a continuation token; another feed may take over.
     ResetToken {
         /// Where to go on; from the beginning when not given.
         #[arg(long)]

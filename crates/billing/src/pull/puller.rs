@@ -274,7 +274,7 @@ fn judge(state: &PullState, identity: &FeedIdentity) -> Result<(), PullError> {
     }
 }
 
-/// Says what an answer brought: counts at debug level, orders at trace level, and metrics.
+/// Says what an answer brought.
 fn report(received: &Received, counts: &Counts) {
     tracing::debug!(
         page.orders = received.orders.len(),
@@ -284,15 +284,6 @@ fn report(received: &Received, counts: &Counts) {
         page.unchanged = counts.unchanged,
         "took an answer in"
     );
-    for order in &received.orders {
-        tracing::trace!(
-            order.number = order.number,
-            order.version = order.version,
-            order.state = %order.state,
-            order.sequence_nr = %order.confirmed_sequence_nr,
-            "received an order"
-        );
-    }
     for (kind, count) in [
         ("new", counts.new),
         ("changed", counts.changed),

@@ -32,9 +32,8 @@ impl Chart {
     pub(super) fn of(pulls: &[(Timestamp, Counts)], now: Timestamp) -> Self {
         let begins = Self::begins(now).micros();
         let from = |hour| Timestamp::from_micros(begins + hour * HOUR_MICROS);
-        let mut bars: Vec<_> = (0..HOURS)
-            .map(|hour| Bar { from: from(hour), counts: Counts::default() })
-            .collect();
+        let mut bars: Vec<_> =
+            (0..HOURS).map(|hour| Bar { from: from(hour), counts: Counts::default() }).collect();
         for &(at, counts) in pulls {
             let hour = (at.micros() - begins).div_euclid(HOUR_MICROS);
             if let Some(bar) = usize::try_from(hour).ok().and_then(|hour| bars.get_mut(hour)) {

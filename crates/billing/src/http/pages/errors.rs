@@ -43,8 +43,7 @@ fn rendered(page: &impl Template) -> String {
 pub(in crate::http) fn refusal_page(mut problem: Problem, headers: &HeaderMap) -> Response {
     let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
     problem.instance = id.map(|id| format!("/requests/{id}"));
-    let status =
-        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, Html(error_page(&problem))).into_response()
 }
 

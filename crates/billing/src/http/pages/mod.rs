@@ -16,8 +16,8 @@ use contract::problem::{Problem, ProblemCode};
 use kit::http::frame::Frame;
 use uuid::Uuid;
 
-pub use errors::{error_page, explain};
 pub(super) use errors::{WaitingPage, refusal_page};
+pub use errors::{error_page, explain};
 pub(super) use invoice::Doubt;
 
 use super::AppState;

@@ -68,10 +68,8 @@ mod tests {
     #[test]
     fn the_worst_that_holds_is_said() {
         let token = "abc-7-40".parse::<contract::feed::ContinuationToken>().unwrap();
-        let identity = contract::feed::FeedIdentity {
-            feed_id: token.feed_id.clone(),
-            epoch: token.epoch,
-        };
+        let identity =
+            contract::feed::FeedIdentity { feed_id: token.feed_id.clone(), epoch: token.epoch };
         let mut state = PullState::default();
         assert_eq!(Standing::of(&state, false), Standing::NotBegun);
         state.identity = Some(identity);

@@ -28,10 +28,8 @@ pub(super) struct StartPage {
 }
 
 pub(super) async fn start(State(state): State<AppState>) -> Result<StartPage> {
-    let waits = InvoiceFilter {
-        state: Some(InvoiceState::AwaitingApproval),
-        ..InvoiceFilter::default()
-    };
+    let waits =
+        InvoiceFilter { state: Some(InvoiceState::AwaitingApproval), ..InvoiceFilter::default() };
     let pull = state.store.pull_state().await?;
     Ok(StartPage {
         frame: frame("/"),
