@@ -113,11 +113,17 @@ impl Puller {
     /// What keeps the pull from going on although ordering may well answer, for the readiness
     /// check; `None` when nothing does.
     pub fn blocked(&self) -> Option<String> {
-        if let Some(blocked) = self.lock_blocked().as_ref() {
-            return Some(PullError::UnknownFeed(blocked.feed.clone()).to_string());
+        if let Some(feed) = self.unknown_feed() {
+            return Some(PullError::UnknownFeed(feed).to_string());
         }
         let age = self.heartbeat.age(self.clock.now());
         (age > GRACE).then(|| format!("the pull loop has not moved for {} s", age.as_secs()))
+    }
+
+    /// The feed that answered instead of the adopted one: nothing more is asked until an operator
+    /// has decided. `None` as a rule.
+    pub fn unknown_feed(&self) -> Option<FeedIdentity> {
+        self.lock_blocked().as_ref().map(|blocked| blocked.feed.clone())
     }
 
     /// Drains, and keeps in the store how it went.

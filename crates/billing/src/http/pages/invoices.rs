@@ -16,7 +16,7 @@ use crate::invoice::{Invoice, InvoiceState};
 use crate::store::InvoiceFilter;
 
 /// How many invoices a page shows.
-const PAGE: usize = 50;
+const PAGE: u8 = 50;
 
 #[derive(Template, WebTemplate)]
 #[template(path = "invoices.html")]
@@ -52,10 +52,11 @@ pub(super) async fn invoices(State(state): State<AppState>, params: Params) -> R
     let (status, mut invoices) = if typed_error.is_some() {
         (StatusCode::BAD_REQUEST, Vec::new())
     } else {
-        (StatusCode::OK, state.store.invoices(&filter, PAGE as i64 + 1).await?)
+        (StatusCode::OK, state.store.invoices(&filter, i64::from(PAGE) + 1).await?)
     };
-    let more = invoices.len() > PAGE;
-    invoices.truncate(PAGE);
+    // One more was asked for than is shown: it tells whether there is a next page.
+    let more = invoices.len() > usize::from(PAGE);
+    invoices.truncate(usize::from(PAGE));
     let page = InvoicesPage {
         frame: frame("/invoices"),
         counts: state.store.invoice_counts().await?,

@@ -20,7 +20,7 @@ pub(super) enum Standing {
 }
 
 impl Standing {
-    /// How `state` is to be seen; `blocked` when the pull says so.
+    /// How `state` is to be seen; `blocked` when another feed answers.
     pub(super) fn of(state: &PullState, blocked: bool) -> Self {
         if blocked {
             Self::Blocked

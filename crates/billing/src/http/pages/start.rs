@@ -35,7 +35,7 @@ pub(super) async fn start(State(state): State<AppState>) -> Result<StartPage> {
         frame: frame("/"),
         counts: state.store.invoice_counts().await?,
         waiting: state.store.invoices(&waits, SHOWN).await?,
-        standing: Standing::of(&pull, state.puller.blocked().is_some()),
+        standing: Standing::of(&pull, state.puller.unknown_feed().is_some()),
         pull,
         now: state.clock.now(),
     })

@@ -4,6 +4,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::State;
 use axum::response::Redirect;
+use contract::feed::FeedIdentity;
 use contract::time::Timestamp;
 use kit::http::frame::Frame;
 use kit::http::read::Params;
@@ -23,8 +24,8 @@ pub(super) struct SyncPage {
     notice: Option<Notice>,
     pull: PullState,
     standing: Standing,
-    /// What only an operator can put right.
-    blocked: Option<String>,
+    /// The feed that answered instead of the adopted one: only an operator can decide.
+    unknown_feed: Option<FeedIdentity>,
     chart: Chart,
     now: Timestamp,
 }
@@ -63,13 +64,13 @@ pub(super) async fn sync(State(state): State<AppState>, params: Params) -> Resul
     let now = state.clock.now();
     let pull = state.store.pull_state().await?;
     let pulls = state.store.pulls_since(Chart::begins(now)).await?;
-    let blocked = state.puller.blocked();
+    let unknown_feed = state.puller.unknown_feed();
     Ok(SyncPage {
         frame: frame("/sync"),
         notice: Notice::read(&params),
-        standing: Standing::of(&pull, blocked.is_some()),
+        standing: Standing::of(&pull, unknown_feed.is_some()),
         pull,
-        blocked,
+        unknown_feed,
         chart: Chart::of(&pulls, now),
         now,
     })

@@ -1,0 +1,45 @@
+//! What holds for every page.
+
+use axum::http::header::{CONTENT_SECURITY_POLICY, LOCATION};
+
+use crate::world::{World, order, says};
+
+#[tokio::test]
+async fn every_page_is_there_and_runs_no_foreign_code() {
+    let world = World::new().await;
+    let mut evil = order(1001);
+    evil.customer.name = "<script>alert(1)</script>".into();
+    evil.lines[0].description = Some("\"><img src=x onerror=alert(1)>".into());
+    world.holds(evil).await;
+    let invoice = format!("/invoices/{}", world.invoice(1001).await.id);
+    let stale = "/orders/1001/invoice?stale=1";
+    let pages = ["/", "/invoices", &invoice, "/orders/1001/invoice", stale, "/sync"];
+    for address in pages.into_iter().chain(["/problems/not-found", "/problems/upstream-timeout"]) {
+        let page = world.get(address).await;
+        let text = page.text(200);
+        says(text, &["<!DOCTYPE html>", "<title>", "/assets/lockstep.css", r#"<h1"#]);
+        for inline in ["<script>", "<img src=x", " style=", " onclick="] {
+            assert!(!text.contains(inline), "{address}: {inline} in {text}");
+        }
+        let policy = page.header(CONTENT_SECURITY_POLICY);
+        says(policy, &["default-src 'none'", "script-src 'self';", "style-src 'self';"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_has_a_page_that_says_so() {
+    let world = World::new().await;
+    let unknown = "/invoices/0197b2c4-7d1e-7c3a-9b1f-2a54c8d0e911";
+    for address in ["/nowhere", "/invoices/x", "/invoices/%00", unknown, "/orders/1001/invoice"] {
+        says(world.get(address).await.text(404), &["not-found", "To the start page"]);
+    }
+    says(world.get("/orders/10x1/invoice").await.text(400), &["“10x1” is not an order number"]);
+}
+
+#[tokio::test]
+async fn the_switch_leads_to_ordering() {
+    let world = World::new().await;
+    says(world.get("/").await.text(200), &[r#"<a href="/ordering""#]);
+    let switch = world.get("/ordering").await;
+    assert_eq!(switch.header(LOCATION), "https://shop.example/ordering/");
+}

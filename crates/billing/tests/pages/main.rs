@@ -1,0 +1,8 @@
+//! The pages and the deep link, as a browser meets them.
+
+mod approve;
+mod every_page;
+mod invoices;
+mod link;
+mod sync;
+mod world;
