@@ -186,8 +186,8 @@ fn chunk_len<B: Backend>(rows: &[Row<B>]) -> Result<usize> {
 
 /// About how many bytes the order's document takes: its texts, and what JSON puts around them.
 fn estimated_bytes(order: &Order) -> usize {
-    const ORDER: usize = 640;
-    const LINE: usize = 128;
+    const ORDER: usize = 440;
+    const LINE: usize = 96;
     let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let line = |line: &Line| LINE + line.sku.len() + optional(&line.description);
     let customer = &order.customer;

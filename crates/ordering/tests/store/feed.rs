@@ -1,1 +1,225 @@
+//! Pages of the feed, single orders of it, and its state.
 
+use contract::feed::{ContinuationToken, Epoch, FeedPage, SequenceNr};
+use contract::order::{Order, OrderState};
+use ordering::feed::Verdict;
+use ordering::order::OrderInput;
+use ordering::store::FeedAnswer;
+
+use crate::fixture::{
+    ALL, ANY_SIZE, Fixture, at, bolts, done, imported, line, on_both_databases, page_of,
+};
+
+on_both_databases! {
+    a_page_holds_the_orders_as_they_are,
+    drafts_never_appear,
+    deleted_orders_appear_when_they_were_exposed,
+    pages_follow_each_other_without_gap_or_overlap,
+    an_empty_page_gives_back_the_token,
+    a_changed_order_moves_to_the_end,
+    a_page_ends_early_when_it_grows_large,
+    lines_of_many_large_orders_are_all_there,
+    every_token_gets_its_verdict,
+    one_order_is_told_stamped_or_not,
+    the_status_tells_what_waits,
+}
+
+async fn a_page_holds_the_orders_as_they_are(fixture: Fixture) {
+    fixture.customer().await;
+    let numbers = [fixture.confirmed().await.number, fixture.confirmed().await.number];
+    fixture.stamp_all().await;
+    let page = fixture.page(None, ALL).await;
+    for (place, order) in page.orders.iter().enumerate() {
+        assert_eq!(order.number, numbers[place]);
+        assert_eq!(order.lines, bolts().numbered_lines());
+        assert_eq!(Some(order), fixture.store.order(order.number).await.unwrap().as_ref());
+    }
+    assert_eq!(page.orders.len(), 2);
+    assert_eq!((page.has_more, page.last_sequence_nr), (false, SequenceNr(2)));
+    let identity = fixture.store.identity().await.unwrap();
+    assert_eq!((&page.feed_id, page.epoch), (&identity.feed_id, identity.epoch));
+    assert_eq!(page.continuation_token, token(&page, 2));
+}
+
+async fn drafts_never_appear(fixture: Fixture) {
+    fixture.customer().await;
+    fixture.draft().await;
+    let deleted = fixture.draft().await.number;
+    done(fixture.store.delete_order(deleted, None, at(3)).await.unwrap());
+    let changed = fixture.draft().await.number;
+    fixture.replace(changed, &bolts(), at(3)).await;
+    assert_eq!(fixture.stamp_all().await, 0);
+    assert_eq!(fixture.feed().await, []);
+}
+
+async fn deleted_orders_appear_when_they_were_exposed(fixture: Fixture) {
+    fixture.customer().await;
+    let [seen, unseen] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
+    // One is deleted after it was in the feed, the other before.
+    done(fixture.store.delete_order(unseen, None, at(3)).await.unwrap());
+    assert_eq!(fixture.stamp_all().await, 2);
+    done(fixture.store.delete_order(seen, None, at(11)).await.unwrap());
+    assert_eq!(fixture.stamp_all().await, 1);
+    let page = fixture.page(None, ALL).await;
+    let told: Vec<_> = page.orders.iter().map(|o| (o.number, o.state, o.lines.len())).collect();
+    assert_eq!(told, [(unseen, OrderState::Deleted, 2), (seen, OrderState::Deleted, 2)]);
+}
+
+async fn pages_follow_each_other_without_gap_or_overlap(fixture: Fixture) {
+    fixture.customer().await;
+    for _ in 0..5 {
+        fixture.confirmed().await;
+    }
+    fixture.stamp_all().await;
+    let mut after = None;
+    let mut seen = Vec::new();
+    for expected in [(2, true), (2, true), (1, false), (0, false)] {
+        let page = fixture.page(after.as_ref(), 2).await;
+        assert_eq!((page.orders.len(), page.has_more), expected);
+        assert_eq!(page.last_sequence_nr, SequenceNr(5));
+        seen.extend(page.orders.iter().map(|order| order.confirmed_sequence_nr.0));
+        after = Some(page.continuation_token);
+    }
+    assert_eq!(seen, [1, 2, 3, 4, 5]);
+    assert!(!fixture.page(None, 5).await.has_more, "a page that is just full");
+}
+
+async fn an_empty_page_gives_back_the_token(fixture: Fixture) {
+    let empty = fixture.page(None, ALL).await;
+    assert_eq!(empty.continuation_token, token(&empty, 0));
+    fixture.customer().await;
+    fixture.confirmed().await;
+    let other = fixture.confirmed().await.number;
+    fixture.stamp_all().await;
+    fixture.replace(other, &bolts(), at(11)).await;
+    // The counter is at 2, the row with 2 waits for a new number.
+    let after = token(&empty, 1);
+    let page = fixture.page(Some(&after), ALL).await;
+    assert_eq!((page.orders.len(), page.has_more), (0, false));
+    assert_eq!((page.continuation_token, page.last_sequence_nr), (after, SequenceNr(2)));
+}
+
+async fn a_changed_order_moves_to_the_end(fixture: Fixture) {
+    fixture.customer().await;
+    let [first, second] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
+    fixture.stamp_all().await;
+    fixture.replace(first, &bolts(), at(11)).await;
+    assert_eq!(fixture.feed().await, [(second, 2)]);
+    fixture.stamp_all().await;
+    assert_eq!(fixture.feed().await, [(second, 2), (first, 3)]);
+}
+
+async fn a_page_ends_early_when_it_grows_large(fixture: Fixture) {
+    fixture.customer().await;
+    for _ in 0..4 {
+        fixture.confirmed().await;
+    }
+    fixture.stamp_all().await;
+    let document = serde_json::to_vec(&fixture.page(None, 1).await.orders[0]).unwrap().len();
+    for (max_bytes, orders) in [(0, 1), (document * 5 / 2, 2), (document * 7 / 2, 3)] {
+        let page = page_of(fixture.store.feed_page(None, ALL, max_bytes).await.unwrap());
+        assert_eq!((page.orders.len(), page.has_more), (orders, true), "{max_bytes} bytes");
+        let rest = page_of(
+            fixture.store.feed_page(Some(&page.continuation_token), ALL, ANY_SIZE).await.unwrap(),
+        );
+        assert_eq!((rest.orders.len(), rest.has_more), (4 - orders, false));
+    }
+}
+
+async fn lines_of_many_large_orders_are_all_there(fixture: Fixture) {
+    let mut orders: Vec<_> = (0..12).map(|n| imported(&format!("R-{n}"))).collect();
+    for order in &mut orders {
+        order.input.lines = vec![line("BOLT-8", 1, 1); 2_000];
+    }
+    assert_eq!(fixture.store.import_orders(&orders, at(1)).await.unwrap(), 12);
+    fixture.stamp_all().await;
+    let page = fixture.page(None, ALL).await;
+    assert_eq!((page.orders.len(), page.has_more), (12, false));
+    for order in &page.orders {
+        let places: Vec<_> = order.lines.iter().map(|line| line.line_no).collect();
+        assert_eq!(places, (1..=2_000).collect::<Vec<_>>());
+    }
+}
+
+async fn every_token_gets_its_verdict(fixture: Fixture) {
+    fixture.customer().await;
+    fixture.confirmed().await;
+    fixture.stamp_all().await;
+    let identity = fixture.store.identity().await.unwrap();
+    let token = |epoch: i64, sequence_nr| ContinuationToken {
+        feed_id: identity.feed_id.clone(),
+        epoch: Epoch(identity.epoch.0 + epoch),
+        sequence_nr: SequenceNr(sequence_nr),
+    };
+    let foreign = ContinuationToken { feed_id: "another".parse().unwrap(), ..token(0, 0) };
+    let table = [
+        (token(-1, 0), Verdict::Reset),
+        (token(0, 2), Verdict::LostHistory),
+        (token(1, 0), Verdict::StaleProvider),
+        (foreign, Verdict::UnknownFeed),
+    ];
+    for (token, verdict) in table {
+        let answer = fixture.store.feed_page(Some(&token), ALL, ANY_SIZE).await.unwrap();
+        assert_eq!(answer, FeedAnswer::Refused { identity: identity.clone(), verdict }, "{token}");
+    }
+    for (sequence_nr, orders) in [(0, 1), (1, 0)] {
+        let page = fixture.page(Some(&token(0, sequence_nr)), ALL).await;
+        assert_eq!(page.orders.len(), orders);
+    }
+}
+
+async fn one_order_is_told_stamped_or_not(fixture: Fixture) {
+    fixture.customer().await;
+    let identity = fixture.store.identity().await.unwrap();
+    let told = async |number| {
+        let (by, order) = fixture.store.feed_order(number).await.unwrap();
+        assert_eq!(by, identity);
+        order.map(|order: Order| (order.state, order.version, order.confirmed_sequence_nr.0))
+    };
+    assert_eq!(told(1).await, None);
+    let number = fixture.draft().await.number;
+    assert_eq!(told(number).await, None);
+    done(fixture.store.confirm_order(number, None, at(2)).await.unwrap());
+    assert_eq!(told(number).await, Some((OrderState::Confirmed, 2, -1)));
+    fixture.stamp_all().await;
+    assert_eq!(told(number).await, Some((OrderState::Confirmed, 2, 1)));
+    done(fixture.store.delete_order(number, None, at(11)).await.unwrap());
+    assert_eq!(told(number).await, Some((OrderState::Deleted, 3, -1)));
+    let deleted_draft = fixture.draft().await.number;
+    done(fixture.store.delete_order(deleted_draft, None, at(3)).await.unwrap());
+    assert_eq!(told(deleted_draft).await, None);
+}
+
+async fn the_status_tells_what_waits(fixture: Fixture) {
+    let status = async || {
+        let status = fixture.store.feed_status(at(20)).await.unwrap();
+        let (oldest, tick) = (status.oldest_unstamped_seconds, status.last_tick_at);
+        (status.last_sequence_nr.0, status.unstamped, oldest, tick)
+    };
+    fixture.customer().await;
+    fixture.draft().await;
+    assert_eq!(status().await, (0, 0, None, None));
+    let early = fixture.confirmed().await.number;
+    let late = fixture.draft().await.number;
+    done(fixture.store.confirm_order(late, None, at(5)).await.unwrap());
+    assert_eq!(status().await, (0, 2, Some(18.0), None));
+    // Changed again, it waits no less long.
+    let input = OrderInput { note: Some("again".into()), ..bolts() };
+    fixture.replace(early, &input, at(6)).await;
+    assert_eq!(status().await, (0, 2, Some(18.0), None));
+    fixture.store.stamp(1, at(7)).await.unwrap();
+    assert_eq!(status().await, (1, 1, Some(15.0), Some(at(7))));
+    fixture.store.stamp(1, at(8)).await.unwrap();
+    assert_eq!(status().await, (2, 0, None, Some(at(8))));
+    // Stamped and changed again, it waits since then.
+    fixture.replace(early, &bolts(), at(12)).await;
+    assert_eq!(status().await, (2, 1, Some(8.0), Some(at(8))));
+}
+
+fn token(page: &FeedPage, sequence_nr: i64) -> ContinuationToken {
+    ContinuationToken {
+        feed_id: page.feed_id.clone(),
+        epoch: page.epoch,
+        sequence_nr: SequenceNr(sequence_nr),
+    }
+}

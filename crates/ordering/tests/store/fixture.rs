@@ -66,6 +66,10 @@ impl Fixture {
         Self { store: open_store(&database.url(), 1).await, database }
     }
 
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self.database, Database::Postgres(_))
+    }
+
     /// The store of another process on the same database.
     pub(crate) async fn another(&self) -> Arc<dyn Store> {
         open_store(&self.database.url(), 2).await

@@ -207,8 +207,6 @@ async fn the_history_tells_every_version(fixture: Fixture) {
     assert_eq!(fixture.store.history(1).await.unwrap(), []);
 }
 
-/// Eight processes' worth of writers, all meaning version 1; among replacing, confirming and deleting
-/// exactly one can be made.
 async fn one_of_two_changes_of_the_same_version_wins(fixture: Fixture) {
     fixture.customer().await;
     let other = fixture.another().await;
