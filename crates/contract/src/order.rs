@@ -154,9 +154,34 @@ pub fn is_country_code(code: &str) -> bool {
     rust_iso3166::ALL_ALPHA2.contains(&code)
 }
 
-/// The English name of the country with this ISO 3166-1 alpha-2 code; `None` when there is none.
-pub fn country_name(code: &str) -> Option<String> {
-    rust_iso3166::from_alpha2(code).map(|country| country.name.to_owned())
+/// The everyday English name of the country with this ISO 3166-1 alpha-2 code; `None` when there
+/// is none.
+pub fn country_name(code: &str) -> Option<&'static str> {
+    rust_iso3166::from_alpha2(code).map(|country| everyday_name(country.alpha2, country.name))
+}
+
+/// All countries: ISO 3166-1 alpha-2 code and everyday English name.
+pub fn countries() -> impl Iterator<Item = (&'static str, &'static str)> {
+    rust_iso3166::ALL
+        .iter()
+        .map(|country| (country.alpha2, everyday_name(country.alpha2, country.name)))
+}
+
+/// The standard's names without what they add in brackets, such as the form of the state.
+fn everyday_name(code: &str, name: &'static str) -> &'static str {
+    match code {
+        "CD" => "Democratic Republic of the Congo",
+        "GB" => "United Kingdom",
+        "KP" => "North Korea",
+        "KR" => "South Korea",
+        "RU" => "Russia",
+        "US" => "United States",
+        "VG" => "British Virgin Islands",
+        "VI" => "United States Virgin Islands",
+        "VN" => "Vietnam",
+        _ if name.ends_with(')') => name.split(" (").next().unwrap_or(name),
+        _ => name,
+    }
 }
 
 /// Whether `code` is an ISO 4217 currency code in upper case.
@@ -175,6 +200,15 @@ mod tests {
             assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
         }
         assert_eq!(OrderState::parse("Draft"), None);
+    }
+
+    #[test]
+    fn every_country_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> = countries().map(|(_, name)| name).collect();
+        assert_eq!(names.len(), countries().count());
+        assert_eq!(country_name("NL"), Some("Netherlands"));
+        assert_eq!(country_name("CC"), Some("Cocos (Keeling) Islands"));
+        assert_eq!(country_name("XX"), None);
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub fn parse_decimal(text: &str, currency: &str) -> Result<i64, String> {
 }
 
 /// How many decimal places a currency has; 2 for one that is unknown.
-fn minor_digits(currency: &str) -> u32 {
+pub fn minor_digits(currency: &str) -> u32 {
     Currency::from_code(currency).and_then(Currency::exponent).map_or(2, u32::from)
 }
 
@@ -113,7 +113,7 @@ pub fn percent(basis_points: i64) -> String {
 
 /// The name of a country by its ISO 3166-1 alpha-2 code; the code itself when it is unknown.
 pub fn country(code: &str) -> String {
-    contract::order::country_name(code).unwrap_or_else(|| code.to_owned())
+    contract::order::country_name(code).unwrap_or(code).to_owned()
 }
 
 #[cfg(test)]

@@ -1,0 +1,275 @@
+//! Writing an order: the form, and what becomes of what was typed. Whatever goes wrong, the form
+//! comes back with everything that was typed.
+
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use contract::problem::ProblemCode;
+use kit::db;
+use kit::http::etag::IfMatch;
+use kit::http::frame::Frame;
+use kit::http::read::Params;
+use sha2::{Digest, Sha256};
+
+use super::field_errors::FieldErrors;
+use super::order_form::OrderForm;
+use super::{Notice, frame, searchable};
+use crate::error::{Error, Result};
+use crate::http::AppState;
+use crate::store::{Change, Created, IdempotencyKey};
+
+/// How many customers the form lists; more would be slow to load and no help in finding one.
+const LISTED_CUSTOMERS: i64 = 200;
+
+/// Currencies to choose from; an order that has another one keeps it.
+const CURRENCIES: [&str; 20] = [
+    "AUD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "INR", "JPY", "KWD",
+    "MXN", "NOK", "NZD", "PLN", "SEK", "SGD", "USD",
+];
+
+#[derive(Template, WebTemplate)]
+#[template(path = "order_form.html")]
+struct FormPage {
+    frame: Frame,
+    title: String,
+    /// Where the form leads.
+    action: String,
+    /// Where "Cancel" leads.
+    back: String,
+    notice: Option<Notice>,
+    form: OrderForm,
+    errors: FieldErrors,
+    customers: Customers,
+    currencies: Vec<String>,
+}
+
+/// The customers to choose from.
+#[derive(Default)]
+struct Customers {
+    /// Id and name.
+    listed: Vec<(String, String)>,
+    /// Whether there are others.
+    more: bool,
+}
+
+/// An empty form; `?customer=` chooses the customer.
+pub(super) async fn new(State(state): State<AppState>, params: Params) -> Result<Response> {
+    let customer = searchable(params.text("customer"));
+    let form = OrderForm::new(new_key(&state), customer);
+    let customers = customers(&state, &form.customer_id).await?;
+    Ok(Editor::new(&state).page(form, FieldErrors::default(), None, customers).into_response())
+}
+
+/// Keeps a new order as a draft.
+pub(super) async fn create(State(state): State<AppState>, body: Bytes) -> Response {
+    let editor = Editor::new(&state);
+    let mut form = OrderForm::posted(&body);
+    if form.change_lines() {
+        return editor.again(StatusCode::OK, form, FieldErrors::default(), None).await;
+    }
+    let (input, mut errors) = form.read();
+    if !errors.is_empty() {
+        return editor.wrong(form, errors).await;
+    }
+    if !is_key(&form.key) {
+        form.key = new_key(&state);
+    }
+    // The same form sent twice, by a double click or after going back, is the same order.
+    let fingerprint = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = IdempotencyKey { key: form.key.clone(), fingerprint };
+    match state.store.create_order(&input, Some(&key), state.clock.now()).await {
+        Ok(Created::Order(order)) => {
+            state.bell.ring();
+            Redirect::to(&format!("/orders/{}", order.number)).into_response()
+        }
+        Ok(Created::UnknownCustomer) => {
+            unknown_customer(&mut errors);
+            editor.wrong(form, errors).await
+        }
+        Ok(Created::KeyReused) => {
+            form.key = new_key(&state);
+            let text = "It was an order then, which is in the list. What you see here differs from \
+                        it: save again to make a second order.";
+            editor.refused(StatusCode::CONFLICT, form, "This form was saved before", text).await
+        }
+        Err(error) => editor.failed(form, error).await,
+    }
+}
+
+/// The form of an order that exists.
+pub(super) async fn edit(
+    State(state): State<AppState>,
+    Path(number): Path<i64>,
+) -> Result<Response> {
+    let order = state.store.order(number).await?.ok_or_else(|| Error::not_found("such order"))?;
+    if order.is_deleted() {
+        let detail = format!("Order {number} is deleted and stays as it is.");
+        return Err(Error::new(ProblemCode::Conflict, detail));
+    }
+    let form = OrderForm::of(&order);
+    let customers = customers(&state, &form.customer_id).await?;
+    let editor = Editor { state: &state, number: Some(number) };
+    Ok(editor.page(form, FieldErrors::default(), None, customers).into_response())
+}
+
+/// Replaces an order's content.
+pub(super) async fn update(
+    State(state): State<AppState>,
+    Path(number): Path<i64>,
+    body: Bytes,
+) -> Response {
+    let editor = Editor { state: &state, number: Some(number) };
+    let mut form = OrderForm::posted(&body);
+    if form.change_lines() {
+        return editor.again(StatusCode::OK, form, FieldErrors::default(), None).await;
+    }
+    let (input, mut errors) = form.read();
+    if !errors.is_empty() {
+        return editor.wrong(form, errors).await;
+    }
+    // No version that can be read is like an old one: the person sees what is there now.
+    let expected = IfMatch::Versions(form.version.parse().into_iter().collect());
+    match state.store.replace_order(number, &expected, &input, state.clock.now()).await {
+        Ok(Change::Done(_)) => {
+            state.bell.ring();
+            Redirect::to(&format!("/orders/{number}")).into_response()
+        }
+        Ok(Change::VersionConflict(current)) => {
+            form.version = current.to_string();
+            let title = format!("Order {number} has changed meanwhile");
+            let text = "Somebody else saved it after you opened it. What you typed is still here, \
+                        not saved yet: look at the order as it is now, then save again to replace \
+                        it with yours.";
+            editor.refused(StatusCode::PRECONDITION_FAILED, form, &title, text).await
+        }
+        Ok(Change::Deleted) => {
+            let title = format!("Order {number} was deleted meanwhile");
+            let text = "It cannot be changed any more. What you typed is still here, so that you \
+                        can take it over into a new order.";
+            editor.refused(StatusCode::CONFLICT, form, &title, text).await
+        }
+        Ok(Change::UnknownCustomer) => {
+            unknown_customer(&mut errors);
+            editor.wrong(form, errors).await
+        }
+        Ok(Change::NotFound) => {
+            let title = format!("There is no order {number}");
+            let text =
+                "What you typed is still here, so that you can take it over into a new order.";
+            editor.refused(StatusCode::NOT_FOUND, form, &title, text).await
+        }
+        Err(error) => editor.failed(form, error).await,
+    }
+}
+
+/// The form of one order, or of a new one.
+struct Editor<'a> {
+    state: &'a AppState,
+    /// `None` for a new order.
+    number: Option<i64>,
+}
+
+impl<'a> Editor<'a> {
+    fn new(state: &'a AppState) -> Self {
+        Self { state, number: None }
+    }
+
+    fn page(
+        &self,
+        form: OrderForm,
+        errors: FieldErrors,
+        notice: Option<Notice>,
+        customers: Customers,
+    ) -> FormPage {
+        let (title, action, back) = match self.number {
+            None => ("New order".to_owned(), "/orders".to_owned(), "/orders".to_owned()),
+            Some(number) => (
+                format!("Edit order {number}"),
+                format!("/orders/{number}/edit"),
+                format!("/orders/{number}"),
+            ),
+        };
+        let mut currencies: Vec<_> = CURRENCIES.map(str::to_owned).into();
+        if !form.currency.is_empty() && !currencies.contains(&form.currency) {
+            currencies.push(form.currency.clone());
+        }
+        let frame = frame("/orders");
+        FormPage { frame, title, action, back, notice, form, errors, customers, currencies }
+    }
+
+    /// The form again, with everything that was typed. When the database cannot even name the
+    /// customers, the one that was chosen still is.
+    async fn again(
+        &self,
+        status: StatusCode,
+        form: OrderForm,
+        errors: FieldErrors,
+        notice: Option<Notice>,
+    ) -> Response {
+        let customers = customers(self.state, &form.customer_id).await.unwrap_or_else(|error| {
+            tracing::warn!(error = kit::telemetry::chain(&error), "a form without its customers");
+            let chosen = (form.customer_id.clone(), "The customer chosen before".to_owned());
+            Customers { listed: vec![chosen], more: true }
+        });
+        (status, self.page(form, errors, notice, customers)).into_response()
+    }
+
+    /// Some fields are wrong.
+    async fn wrong(&self, form: OrderForm, errors: FieldErrors) -> Response {
+        self.again(StatusCode::UNPROCESSABLE_ENTITY, form, errors, None).await
+    }
+
+    /// The fields are right, but the order cannot be kept.
+    async fn refused(
+        &self,
+        status: StatusCode,
+        form: OrderForm,
+        title: &str,
+        text: &str,
+    ) -> Response {
+        let notice = Notice { kind: "error", title: title.to_owned(), text: text.to_owned() };
+        self.again(status, form, FieldErrors::default(), Some(notice)).await
+    }
+
+    /// The database failed.
+    async fn failed(&self, form: OrderForm, error: db::Error) -> Response {
+        let problem = Error::from(error).into_problem();
+        let status =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        self.refused(status, form, "The order was not saved", &problem.detail).await
+    }
+}
+
+/// The first customers, and the one that is chosen.
+async fn customers(state: &AppState, chosen: &str) -> db::Result<Customers> {
+    let mut customers = state.store.customers(None, LISTED_CUSTOMERS + 1).await?;
+    let more = customers.len() > usize::try_from(LISTED_CUSTOMERS).unwrap_or(usize::MAX);
+    customers.truncate(usize::try_from(LISTED_CUSTOMERS).unwrap_or(usize::MAX));
+    let mut listed: Vec<_> =
+        customers.into_iter().map(|customer| (customer.id, customer.input.name)).collect();
+    let chosen = searchable(Some(chosen));
+    if !chosen.is_empty()
+        && !listed.iter().any(|(id, _)| *id == chosen)
+        && let Some(customer) = state.store.customer(&chosen).await?
+    {
+        listed.push((customer.id, customer.input.name));
+    }
+    listed.sort_by_cached_key(|(_, name)| name.to_lowercase());
+    Ok(Customers { listed, more })
+}
+
+fn unknown_customer(errors: &mut FieldErrors) {
+    errors.add("customerId", "Customer", "is not known any more; choose another one");
+}
+
+fn new_key(state: &AppState) -> String {
+    state.random.uuid(state.clock.now())
+}
+
+/// Whether a key may be one that a form of ours was given.
+fn is_key(key: &str) -> bool {
+    uuid::Uuid::try_parse(key).is_ok()
+}
