@@ -13,13 +13,16 @@ const DIGITS = new Map([
 /** The server accepts no order of more lines. */
 const MOST_LINES = 2000;
 
-/** A typed decimal as an integer of its last place ("1,694.5", 2 → 169450n); null when it is none. */
+/**
+ * A typed decimal as an integer of its last place ("1,694.5", 2 → 169450n); null when it is none.
+ * A comma stands between thousands only: "0,35" is none, rather than 35.
+ */
 function parseDecimal(text, digits) {
-  const match = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text.trim().replaceAll(",", ""));
+  const match = /^(-?)(\d+|\d{1,3}(?:,\d{3})+)(?:\.(\d+))?$/.exec(text.trim());
   if (!match) return null;
   const [, sign, whole, fraction = ""] = match;
   if (fraction.length > digits) return null;
-  const value = BigInt(whole + fraction.padEnd(digits, "0"));
+  const value = BigInt(whole.replaceAll(",", "") + fraction.padEnd(digits, "0"));
   return sign ? -value : value;
 }
 

@@ -31,6 +31,7 @@ pub fn decimal(minor: i64, currency: &str) -> String {
 }
 
 /// What one typed into a form, in minor units: `1694`, `1694.5` and `1,694.50` are the same.
+/// A comma stands between thousands only: `0,35` is refused, not taken for 35.
 ///
 /// # Errors
 /// A message for the person who typed it.
@@ -38,11 +39,16 @@ pub fn parse_decimal(text: &str, currency: &str) -> Result<i64, String> {
     let digits = minor_digits(currency) as usize;
     let example = if digits == 0 { "1694".to_owned() } else { format!("1694.{:0<digits$}", 5) };
     let wrong = || format!("must be an amount such as {example}");
-    let text = text.trim().replace(',', "");
-    let (sign, unsigned) = text.strip_prefix('-').map_or((1, text.as_str()), |rest| (-1, rest));
+    let text = text.trim();
+    let (sign, unsigned) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let plain = whole.replace(',', "");
+    if whole != plain && whole != thousands(&plain) {
+        return Err(wrong());
+    }
+    let whole = plain;
     let all_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) || unsigned.ends_with('.') {
+    if whole.is_empty() || !all_digits(&whole) || !all_digits(fraction) || unsigned.ends_with('.') {
         return Err(wrong());
     }
     if fraction.len() > digits {
@@ -134,7 +140,19 @@ mod tests {
         assert_eq!(parse_decimal("0.35", "EUR"), Ok(35));
         assert_eq!(parse_decimal("-2", "EUR"), Ok(-200));
         assert_eq!(parse_decimal("12", "JPY"), Ok(12));
-        for wrong in ["", ".", "1.", "1.234", "a", "1.2.3", "--1", "99999999999999999999"] {
+        for wrong in [
+            "",
+            ".",
+            "1.",
+            "1.234",
+            "a",
+            "1.2.3",
+            "--1",
+            "99999999999999999999",
+            "0,35",
+            "1,69",
+            "1,6945",
+        ] {
             assert!(parse_decimal(wrong, "EUR").is_err(), "{wrong:?}");
         }
         assert!(parse_decimal("1.5", "JPY").is_err());
