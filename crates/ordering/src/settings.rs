@@ -38,10 +38,13 @@ pub enum Command {
         #[command(flatten)]
         database: DatabaseSettings,
     },
-    /// Import real orders from a CSV file; what cannot be an order goes to FILE.rejected.csv.
+    /// Import real orders from a CSV file; rows that cannot be part of an order are set aside.
     Import {
         /// CSV with InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country.
         file: PathBuf,
+        /// Where rows go that cannot be part of an order; FILE.rejected.csv when not given.
+        #[arg(long, value_name = "FILE")]
+        rejected: Option<PathBuf>,
         /// Where the data is.
         #[command(flatten)]
         database: DatabaseSettings,

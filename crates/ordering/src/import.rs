@@ -1,1 +1,0 @@
-//! Real orders from a file.

@@ -1,1 +1,0 @@
-//! Made-up orders in bulk.
