@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use url::Url;
 
 /// Reads a duration such as `1s`, `500ms` or `2m 30s`.
 ///
@@ -15,6 +16,18 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     match Duration::try_from(signed) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("must be longer than nothing".to_owned()),
+    }
+}
+
+/// Reads the address of a service: `http://` or `https://`.
+///
+/// # Errors
+/// A message for the person who typed it.
+pub fn http_url(text: &str) -> Result<Url, String> {
+    let example = "must be an address such as http://127.0.0.1:8080";
+    match text.parse::<Url>() {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        _ => Err(example.to_owned()),
     }
 }
 
@@ -102,6 +115,16 @@ mod tests {
         assert_eq!(duration("2m 30s"), Ok(Duration::from_secs(150)));
         for wrong in ["", "5", "soon", "-1s", "0s"] {
             assert!(duration(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn services_are_asked_over_http() {
+        assert!(
+            http_url("http://127.0.0.1:8080").is_ok() && http_url("https://a.example/b").is_ok()
+        );
+        for wrong in ["", "127.0.0.1:8080", "localhost", "ftp://a.example", "http://"] {
+            assert!(http_url(wrong).is_err(), "{wrong:?}");
         }
     }
 

@@ -1,10 +1,103 @@
 //! Puts the parts of the service together.
 
-use kit::lifecycle::BoxError;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::settings::Command;
+use kit::clock::{SharedClock, SystemClock};
+use kit::db::{self, DatabaseUrl};
+use kit::lifecycle::{BoxError, Lifecycle};
+use kit::random::Random;
 
-/// Runs a command of the program.
+use crate::http::{AppState, router};
+use crate::sequencer::Sequencer;
+use crate::settings::{Command, ServeSettings};
+use crate::store::{self, Store};
+
+/// How long billing may take to say that it is there, before the browser is sent to it.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Runs a command of the program to its end; [`serve`] ends with a signal.
+///
+/// # Errors
+/// Why it could not be done, for the person who started it.
 pub async fn run(command: Command) -> Result<(), BoxError> {
-    unimplemented!("{command:?}")
+    let clock: SharedClock = Arc::new(SystemClock);
+    let random = Random::from_os();
+    match command {
+        Command::Serve(settings) => {
+            let mut lifecycle = Lifecycle::new();
+            serve(settings, &mut lifecycle, clock, random).await?;
+            lifecycle.run().await?;
+        }
+        Command::Migrate(settings) => {
+            open(&settings.database_url, &clock, &random).await?;
+            println!("The schema of {} is up to date.", settings.database_url);
+        }
+        Command::NewEpoch(settings) => {
+            let store = open(&settings.database_url, &clock, &random).await?;
+            let before = store.identity().await?;
+            let now = store.begin_epoch(before.epoch, clock.now()).await?;
+            println!("The feed {} has begun epoch {}.", now.feed_id, now.epoch);
+        }
+        Command::Seed { .. } | Command::Import { .. } => unimplemented!(),
+    }
+    Ok(())
+}
+
+/// Starts the service as tasks of `lifecycle`: brings the schema up to date, binds, then serves.
+/// Where it listens.
+///
+/// # Errors
+/// When the database cannot be opened or the address cannot be listened on.
+pub async fn serve(
+    settings: ServeSettings,
+    lifecycle: &mut Lifecycle,
+    clock: SharedClock,
+    random: Random,
+) -> Result<SocketAddr, BoxError> {
+    let token_setting = "--api-token (ORDERING_API_TOKEN)";
+    let listener =
+        kit::settings::bind(&settings.listen, settings.api_token.as_ref(), token_setting).await?;
+    let addr = listener.local_addr()?;
+    let store = open(&settings.database.database_url, &clock, &random).await?;
+
+    let interval = settings.sequencer_interval;
+    let sequencer = Sequencer::new(Arc::clone(&store), Arc::clone(&clock), interval);
+    let state = AppState {
+        store,
+        clock,
+        random,
+        bell: sequencer.bell(),
+        news: sequencer.news(),
+        heartbeat: sequencer.heartbeat(),
+        sequencer_interval: interval,
+        shutdown: lifecycle.shutdown_token(),
+        billing_probe_url: settings
+            .billing_probe_url
+            .unwrap_or_else(|| settings.billing_url.clone()),
+        billing_url: settings.billing_url,
+        client: reqwest::Client::builder().timeout(PROBE_TIMEOUT).build()?,
+    };
+    lifecycle.spawn("sequencer", sequencer.run(lifecycle.shutdown_token()));
+    lifecycle.serve("ordering", listener, router(state, settings.api_token));
+    Ok(addr)
+}
+
+/// Why the service has no database.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open {url}")]
+struct OpenError {
+    /// Shown without its password.
+    url: DatabaseUrl,
+    source: db::Error,
+}
+
+async fn open(
+    url: &DatabaseUrl,
+    clock: &SharedClock,
+    random: &Random,
+) -> Result<Arc<dyn Store>, OpenError> {
+    let opened = store::open(url, random, clock.now()).await;
+    opened.map_err(|source| OpenError { url: url.clone(), source })
 }

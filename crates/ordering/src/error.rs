@@ -2,10 +2,13 @@
 
 use axum::response::{IntoResponse, Response};
 use contract::feed::FeedIdentity;
-use contract::problem::{Problem, ProblemCode};
+use contract::order::Order;
+use contract::problem::{Problem, ProblemCode, Violation};
 use kit::db;
 use kit::http::etag::of_version;
 use kit::http::problem::ProblemResponse;
+
+use crate::store::{Change, Created};
 
 /// Why a request fails.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,49 @@ impl Error {
             }
         }
     }
+}
+
+/// The title of a problem that lists what is wrong with an order.
+pub const ORDER_NOT_ACCEPTED: &str = "The order was not accepted";
+
+/// What a change gave, or why it was not made; `missing` is for what is not there.
+pub fn accepted<T>(change: Change<T>, missing: fn() -> Error) -> Result<T> {
+    match change {
+        Change::Done(result) => Ok(result),
+        Change::NotFound => Err(missing()),
+        Change::VersionConflict(current) => {
+            let code = ProblemCode::VersionConflict;
+            let detail = format!("The current version is {current}.");
+            Err(Problem { current_version: Some(current), ..Problem::new(code, detail) }.into())
+        }
+        Change::Deleted => {
+            Err(Error::new(ProblemCode::Conflict, "The order is deleted and stays as it is."))
+        }
+        Change::UnknownCustomer => Err(not_accepted(unknown_customer())),
+    }
+}
+
+/// The new order, or why there is none.
+pub fn created(answer: Created) -> Result<Order> {
+    match answer {
+        Created::Order(order) => Ok(*order),
+        Created::UnknownCustomer => Err(not_accepted(unknown_customer())),
+        Created::KeyReused => Err(not_accepted(Violation::new(
+            "/Idempotency-Key",
+            "reused",
+            "was sent before with another order",
+        ))),
+    }
+}
+
+/// An order's customer does not exist.
+pub fn unknown_customer() -> Violation {
+    Violation::new("/customerId", "unknown", "must be the id of a customer")
+}
+
+fn not_accepted(violation: Violation) -> Error {
+    let code = ProblemCode::ValidationFailed;
+    Problem::with_violations(code, ORDER_NOT_ACCEPTED, vec![violation]).into()
 }
 
 impl From<Problem> for Error {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use kit::db::DatabaseUrl;
-use kit::settings::{Secret, duration};
+use kit::settings::{Secret, duration, http_url};
 use kit::telemetry::LogFormat;
 use url::Url;
 
@@ -78,12 +78,12 @@ pub struct ServeSettings {
     pub database: DatabaseSettings,
 
     /// Where billing is for the browser: deep links lead there.
-    #[arg(long, env = "ORDERING_BILLING_URL", default_value = "http://127.0.0.1:8081")]
+    #[arg(long, env = "ORDERING_BILLING_URL", default_value = "http://127.0.0.1:8081", value_parser = http_url)]
     pub billing_url: Url,
 
     /// Where this service itself asks whether billing is there before it sends the browser on; the
     /// billing URL when not set.
-    #[arg(long, env = "ORDERING_BILLING_PROBE_URL")]
+    #[arg(long, env = "ORDERING_BILLING_PROBE_URL", value_parser = http_url)]
     pub billing_probe_url: Option<Url>,
 
     /// How often the sequencer looks for committed changes that it was not told of.

@@ -1,6 +1,6 @@
 //! Reading requests so that every violation is reported at once, each with its place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::RangeInclusive;
 
 use axum::body::Bytes;
@@ -13,9 +13,17 @@ use serde_json::{Map, Value};
 
 use super::problem::ProblemResponse;
 
-/// Violations as they are found: at most one for each place, the first.
+/// How many violations are told at most: more than anybody mends in one go. A body of nothing but
+/// mistakes must not take all memory.
+const MAX_VIOLATIONS: usize = 10_000;
+
+/// Violations as they are found: at most one for each place, the first, and none inside a place that
+/// has one itself.
 #[derive(Debug, Default)]
-pub struct Violations(Vec<Violation>);
+pub struct Violations {
+    found: Vec<Violation>,
+    places: HashSet<String>,
+}
 
 impl Violations {
     /// None yet.
@@ -24,26 +32,34 @@ impl Violations {
     }
 
     /// Adds one, unless its place has one already: a number that could not be read is not out of
-    /// range as well.
+    /// range as well, and what is not an object lacks no fields.
     pub fn add(&mut self, pointer: impl Into<String>, code: &str, detail: impl Into<String>) {
         self.push(Violation::new(pointer, code, detail));
     }
 
     /// Adds one that is made already; see [`Violations::add`].
     pub fn push(&mut self, violation: Violation) {
-        if !self.0.iter().any(|known| known.pointer == violation.pointer) {
-            self.0.push(violation);
+        let pointer = violation.pointer.as_str();
+        let around = pointer.match_indices('/').map(|(end, _)| &pointer[..end]);
+        if !self.is_full() && !around.chain([pointer]).any(|place| self.places.contains(place)) {
+            self.places.insert(pointer.to_owned());
+            self.found.push(violation);
         }
+    }
+
+    /// Whether there are so many that no more are taken.
+    pub fn is_full(&self) -> bool {
+        self.found.len() >= MAX_VIOLATIONS
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
     }
 
     /// All of them, in the order in which they were found.
     pub fn into_vec(self) -> Vec<Violation> {
-        self.0
+        self.found
     }
 
     /// `Ok` when there is none, else the problem that lists them.
@@ -51,7 +67,11 @@ impl Violations {
     /// # Errors
     /// The problem document, with `title` as what was not accepted.
     pub fn into_result(self, code: ProblemCode, title: &str) -> Result<(), Problem> {
-        if self.0.is_empty() { Ok(()) } else { Err(Problem::with_violations(code, title, self.0)) }
+        if self.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::with_violations(code, title, self.found))
+        }
     }
 }
 
@@ -184,6 +204,10 @@ impl<'a> ObjectReader<'a> {
         let pointer = self.pointer_to(name);
         let mut objects = Vec::with_capacity(list.len());
         for (place, value) in list.iter().enumerate() {
+            // Then the list is not used anyway.
+            if self.violations.is_full() {
+                break;
+            }
             let mut reader =
                 ObjectReader::new(value, format!("{pointer}/{place}"), self.violations);
             objects.push(read(&mut reader));
@@ -291,6 +315,20 @@ impl Params {
         }
     }
 
+    /// Like [`Params::allow_only`], for addresses that programs make: there a parameter that is
+    /// empty or stands twice is a mistake as well, not a field that somebody left blank.
+    pub fn allow_only_once(&self, known: &[&str], violations: &mut Violations) {
+        self.allow_only(known, violations);
+        for (place, (name, value)) in self.pairs.iter().enumerate() {
+            if value.is_empty() {
+                violations.add(format!("/{name}"), "invalid", "must not be empty");
+            }
+            if self.pairs[..place].iter().any(|(earlier, _)| earlier == name) {
+                violations.add(format!("/{name}"), "invalid", "must not stand more than once");
+            }
+        }
+    }
+
     /// Notes every parameter that is not one of `known`.
     pub fn allow_only(&self, known: &[&str], violations: &mut Violations) {
         for (name, _) in self.pairs.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
@@ -336,7 +374,20 @@ mod tests {
         let mut violations = Violations::new();
         violations.add("/a", "wrong-type", "first");
         violations.add("/a", "out-of-range", "second");
-        assert_eq!(violations.into_vec().len(), 1);
+        violations.add("/a/b", "required", "what is inside has none of its own");
+        violations.add("/ab", "required", "another place");
+        let found: Vec<_> = violations.into_vec().into_iter().map(|v| v.pointer).collect();
+        assert_eq!(found, ["/a", "/ab"]);
+    }
+
+    #[test]
+    fn a_body_of_nothing_but_mistakes_is_given_up() {
+        let body = json!({"lines": vec![json!({}); 2 * MAX_VIOLATIONS]});
+        let mut violations = Violations::new();
+        let mut reader = ObjectReader::new(&body, String::new(), &mut violations);
+        let lines = reader.objects("lines", |line| line.int("quantity"));
+        assert_eq!(lines.len(), MAX_VIOLATIONS);
+        assert_eq!(violations.into_vec().len(), MAX_VIOLATIONS);
     }
 
     #[test]
@@ -351,5 +402,15 @@ mod tests {
         params.allow_only(&["limit", "wait", "after"], &mut violations);
         let found: Vec<_> = violations.into_vec().into_iter().map(|v| v.pointer).collect();
         assert_eq!(found, ["/wait", "/odd"]);
+    }
+
+    #[test]
+    fn programs_send_no_empty_parameters_and_none_twice() {
+        let pairs = [("limit", "9"), ("limit", "8"), ("after", ""), ("wait", "1")];
+        let params = Params { pairs: pairs.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec() };
+        let mut violations = Violations::new();
+        params.allow_only_once(&["limit", "wait", "after"], &mut violations);
+        let found: Vec<_> = violations.into_vec().into_iter().map(|v| v.pointer).collect();
+        assert_eq!(found, ["/limit", "/after"]);
     }
 }

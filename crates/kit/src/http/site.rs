@@ -7,7 +7,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use contract::problem::{Problem, ProblemCode};
@@ -47,7 +47,6 @@ impl Site {
             .fallback(|| async {
                 problem(ProblemCode::NotFound, "There is nothing at this address.")
             })
-            .method_not_allowed_fallback(|| async { StatusCode::METHOD_NOT_ALLOWED })
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .layer(CsrfLayer::new())
             .layer(CatchPanicLayer::custom(|_| {

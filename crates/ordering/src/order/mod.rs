@@ -8,11 +8,14 @@ mod validate;
 use contract::money::Totals;
 use contract::order::{Address, Line};
 use contract::time::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 pub use validate::{MAX_LINES, MAX_QUANTITY, MAX_TAX_BASIS_POINTS, MAX_UNIT_PRICE_MINOR};
 
 /// The whole content of an order as a request gives it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct OrderInput {
     /// Who orders.
     pub customer_id: String,
@@ -47,7 +50,8 @@ impl OrderInput {
 }
 
 /// A line as a request gives it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct LineInput {
     /// Stock keeping unit.
     pub sku: String,
@@ -62,7 +66,8 @@ pub struct LineInput {
 }
 
 /// A customer as a request gives it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct CustomerInput {
     /// Name of the person or company.
     pub name: String,
@@ -73,13 +78,16 @@ pub struct CustomerInput {
 }
 
 /// A customer as it is kept.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = KeptCustomer)]
 pub struct Customer {
     /// UUID version 7.
     pub id: String,
     /// Rises by one with every change.
     pub version: i64,
     /// What was given.
+    #[serde(flatten)]
     pub input: CustomerInput,
     /// When it was made.
     pub created_at: Timestamp,

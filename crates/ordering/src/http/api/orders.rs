@@ -1,0 +1,261 @@
+//! Orders.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use contract::order::{Order, OrderState};
+use contract::problem::Violation;
+use kit::http::read::{JsonBody, Params, Violations};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{DEFAULT_LIMIT, MAX_LIMIT, body, page, versioned};
+use crate::error::{Result, accepted, created};
+use crate::http::AppState;
+use crate::http::extract::{
+    OrderNumber, expected_version, invalid_header, invalid_request, no_order, no_parameters,
+    required_version,
+};
+use crate::http::openapi::{ChangeProblems, CreateProblems, ReadProblems, ReplaceProblems};
+use crate::order::OrderInput;
+use crate::store::{IdempotencyKey, OrderFilter};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(get, replace, delete))
+        .routes(routes!(confirm))
+}
+
+/// Some orders, and where the others begin.
+#[derive(Serialize, ToSchema)]
+struct OrderList {
+    /// Newest first.
+    orders: Vec<Order>,
+    /// Send it as `after` for those that follow; null at the end.
+    next: Option<String>,
+}
+
+/// Make a draft
+///
+/// With an `Idempotency-Key`, the same request sent again gets the same answer and makes nothing.
+#[utoipa::path(
+    post,
+    path = "/orders",
+    tag = "orders",
+    params(
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "Names this request: 1 to 255 visible ASCII characters"),
+    ),
+    request_body = OrderInput,
+    responses(
+        (status = 201, body = Order, headers(
+            ("Location" = String, description = "The order's address"),
+            ("ETag" = String, description = "The order's version"),
+        )),
+        CreateProblems,
+    )
+)]
+async fn create(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> Result<impl IntoResponse> {
+    let key = idempotency_key(&headers)?;
+    let input = body::order(&body, &*state.store).await?;
+    let key = key.map(|key| IdempotencyKey { key, fingerprint: fingerprint(&input) });
+    let answer = state.store.create_order(&input, key.as_ref(), state.clock.now()).await?;
+    let order = created(answer)?;
+    let location = [(LOCATION, format!("/api/v1/orders/{}", order.number))];
+    Ok((StatusCode::CREATED, location, versioned(order.version, order)))
+}
+
+/// Orders, newest first
+#[utoipa::path(
+    get,
+    path = "/orders",
+    tag = "orders",
+    params(
+        ("state" = Option<OrderState>, Query, description = "Only those in this state"),
+        ("customerId" = Option<String>, Query, description = "Only those of this customer"),
+        ("after" = Option<String>, Query, description = "The `next` of the answer before"),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 1000,
+            description = "At most so many, 100 when absent"),
+    ),
+    responses((status = 200, body = OrderList), ReadProblems)
+)]
+async fn list(State(state): State<AppState>, params: Params) -> Result<Json<OrderList>> {
+    let mut violations = Violations::new();
+    params.allow_only_once(&["state", "customerId", "after", "limit"], &mut violations);
+    let filter = OrderFilter {
+        state: order_state(&params, &mut violations),
+        customer_id: params
+            .parsed::<uuid::Uuid>("customerId", "must be the id of a customer", &mut violations)
+            .map(|id| id.to_string()),
+        search: None,
+        after: params.parsed("after", "must be the `next` of an answer", &mut violations),
+    };
+    let limit = params.int("limit", DEFAULT_LIMIT, 1..=MAX_LIMIT, &mut violations);
+    invalid_request(violations)?;
+    let mut orders = state.store.orders(&filter, limit + 1).await?;
+    let next = page(&mut orders, limit, |order| order.number.to_string());
+    Ok(Json(OrderList { orders, next }))
+}
+
+/// One order, in any state
+#[utoipa::path(
+    get,
+    path = "/orders/{number}",
+    tag = "orders",
+    params(("number" = i64, Path, description = "The order's number")),
+    responses(
+        (status = 200, body = Order, headers(
+            ("ETag" = String, description = "The order's version"),
+        )),
+        ReadProblems,
+    )
+)]
+async fn get(
+    State(state): State<AppState>,
+    OrderNumber(number): OrderNumber,
+    params: Params,
+) -> Result<impl IntoResponse> {
+    no_parameters(&params)?;
+    let order = state.store.order(number).await?.ok_or_else(no_order)?;
+    Ok(versioned(order.version, order))
+}
+
+/// Replace an order's whole content
+///
+/// Of a draft or a confirmed order; a confirmed one copies its customer anew.
+#[utoipa::path(
+    put,
+    path = "/orders/{number}",
+    tag = "orders",
+    params(
+        ("number" = i64, Path, description = "The order's number"),
+        ("If-Match" = String, Header, description = "The version that the change is meant for"),
+    ),
+    request_body = OrderInput,
+    responses(
+        (status = 200, body = Order, headers(
+            ("ETag" = String, description = "The order's version"),
+        )),
+        ReplaceProblems,
+    )
+)]
+async fn replace(
+    State(state): State<AppState>,
+    OrderNumber(number): OrderNumber,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> Result<impl IntoResponse> {
+    let expected = required_version(&headers)?;
+    let input = body::order(&body, &*state.store).await?;
+    let now = state.clock.now();
+    let change = state.store.replace_order(number, &expected, &input, now).await?;
+    let order = accepted(change, no_order)?;
+    state.bell.ring();
+    Ok(versioned(order.version, order))
+}
+
+/// Confirm a draft
+///
+/// A confirmed order stays as it is.
+#[utoipa::path(
+    post,
+    path = "/orders/{number}/confirm",
+    tag = "orders",
+    params(
+        ("number" = i64, Path, description = "The order's number"),
+        ("If-Match" = Option<String>, Header,
+            description = "The version that the change is meant for; any when absent"),
+    ),
+    responses(
+        (status = 200, body = Order, headers(
+            ("ETag" = String, description = "The order's version"),
+        )),
+        ChangeProblems,
+    )
+)]
+async fn confirm(
+    State(state): State<AppState>,
+    OrderNumber(number): OrderNumber,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse> {
+    let expected = expected_version(&headers)?;
+    let now = state.clock.now();
+    let change = state.store.confirm_order(number, expected.as_ref(), now).await?;
+    let order = accepted(change, no_order)?;
+    state.bell.ring();
+    Ok(versioned(order.version, order))
+}
+
+/// Delete an order
+///
+/// It stays as a tombstone in the state `deleted`. A deleted order stays as it is.
+#[utoipa::path(
+    delete,
+    path = "/orders/{number}",
+    tag = "orders",
+    params(
+        ("number" = i64, Path, description = "The order's number"),
+        ("If-Match" = Option<String>, Header,
+            description = "The version that the change is meant for; any when absent"),
+    ),
+    responses(
+        (status = 200, body = Order, headers(
+            ("ETag" = String, description = "The order's version"),
+        )),
+        ChangeProblems,
+    )
+)]
+async fn delete(
+    State(state): State<AppState>,
+    OrderNumber(number): OrderNumber,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse> {
+    let expected = expected_version(&headers)?;
+    let now = state.clock.now();
+    let change = state.store.delete_order(number, expected.as_ref(), now).await?;
+    let order = accepted(change, no_order)?;
+    state.bell.ring();
+    Ok(versioned(order.version, order))
+}
+
+fn order_state(params: &Params, violations: &mut Violations) -> Option<OrderState> {
+    let word = params.text("state")?;
+    let state = OrderState::parse(word);
+    if state.is_none() {
+        violations.add("/state", "invalid", "must be draft, confirmed or deleted");
+    }
+    state
+}
+
+/// The key under which the caller may repeat this request.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
+    let mut keys = headers.get_all("idempotency-key").iter();
+    let Some(key) = keys.next() else { return Ok(None) };
+    let is_sane =
+        |key: &&[u8]| (1..=255).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
+    let text = Some(key.as_bytes()).filter(is_sane).and_then(|key| std::str::from_utf8(key).ok());
+    match text {
+        Some(key) if keys.next().is_none() => Ok(Some(key.to_owned())),
+        _ => Err(invalid_header(Violation::new(
+            "/Idempotency-Key",
+            "invalid",
+            "must be 1 to 255 visible ASCII characters",
+        ))),
+    }
+}
+
+/// SHA-256 of what was asked for: the same content is the same request, however it was spelt.
+fn fingerprint(input: &OrderInput) -> String {
+    let content = serde_json::to_vec(input).unwrap_or_default();
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,229 @@
+//! The feed: every change of an exposed order, in the order in which the sequencer stamped them.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use contract::feed::{
+    ContinuationToken, DEFAULT_PAGE_LIMIT, FeedIdentity, FeedOrder, FeedPage, FeedStatus,
+    MAX_PAGE_BYTES, MAX_PAGE_LIMIT, MAX_WAIT_SECONDS,
+};
+use contract::problem::{Problem, ProblemCode};
+use kit::http::etag;
+use kit::http::read::{Params, Violations};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::AppState;
+use super::extract::{OrderNumber, invalid_request, no_order, no_parameters};
+use super::openapi::FeedProblems;
+use crate::error::{Error, Result};
+use crate::feed::Verdict;
+use crate::store::FeedAnswer;
+
+/// Kept by nobody without asking whether it is still so.
+const NO_CACHE: &str = "no-cache";
+
+/// The feed's routes, under `/feed/v1`.
+pub(super) fn routes(state: &AppState) -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(orders))
+        .routes(routes!(order))
+        .routes(routes!(status))
+        .fallback(|| async { Error::not_found("address of the feed like this") })
+        .layer(from_fn_with_state(state.clone(), name_the_feed))
+}
+
+/// A page of changed orders
+///
+/// Follow `continuationToken` until `hasMore` is false, then ask again later with the last token,
+/// or at once with `wait`. An order that changes again moves to the end, so each is read in its
+/// latest state.
+#[utoipa::path(
+    get,
+    path = "/orders",
+    tag = "feed",
+    params(
+        ("after" = Option<ContinuationToken>, Query,
+            description = "The `continuationToken` of the page before; absent: from the beginning"),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 5000,
+            description = "At most so many orders, 1000 when absent; a page also ends early near 8 MiB"),
+        ("wait" = Option<i64>, Query, minimum = 0, maximum = 60,
+            description = "Seconds to hold the request while there is nothing new, 0 when absent"),
+        ("If-None-Match" = Option<String>, Header, description = "An `ETag` that is known already"),
+    ),
+    responses(
+        (status = 200, body = FeedPage, headers(
+            ("ETag" = String, description = "Weak, of this very page"),
+            ("Link" = String, description = "The next page, `rel=\"next\"`"),
+        )),
+        (status = 304, description = "The page is the one in `If-None-Match`"),
+        FeedProblems,
+    )
+)]
+async fn orders(
+    State(state): State<AppState>,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let query = Query::read(&params)?;
+    match answer(&state, &query).await? {
+        FeedAnswer::Page(page) => reply(&page, &query, &headers),
+        FeedAnswer::Refused { identity, verdict } => Err(refusal(&state, identity, verdict).await),
+    }
+}
+
+/// One order as it is committed now
+///
+/// Stamped or not: `confirmedSequenceNr` is −1 while its latest change has no place in the feed
+/// yet. A draft answers like an order that does not exist.
+#[utoipa::path(
+    get,
+    path = "/orders/{number}",
+    tag = "feed",
+    params(("number" = i64, Path, description = "The order's number")),
+    responses((status = 200, body = FeedOrder), FeedProblems)
+)]
+async fn order(
+    State(state): State<AppState>,
+    OrderNumber(number): OrderNumber,
+    params: Params,
+) -> Result<impl IntoResponse> {
+    no_parameters(&params)?;
+    let (identity, order) = state.store.feed_order(number).await?;
+    let order = order.ok_or_else(|| no_order().of_feed(identity.clone()))?;
+    let FeedIdentity { feed_id, epoch } = identity;
+    Ok(([(CACHE_CONTROL, NO_CACHE)], Json(FeedOrder { feed_id, epoch, order })))
+}
+
+/// How the feed is doing
+#[utoipa::path(
+    get,
+    path = "/status",
+    tag = "feed",
+    responses((status = 200, body = FeedStatus), FeedProblems)
+)]
+async fn status(State(state): State<AppState>, params: Params) -> Result<impl IntoResponse> {
+    no_parameters(&params)?;
+    let status = state.store.feed_status(state.clock.now()).await?;
+    Ok(([(CACHE_CONTROL, NO_CACHE)], Json(status)))
+}
+
+/// What the caller of a page wants.
+struct Query {
+    after: Option<ContinuationToken>,
+    /// `None` when the caller did not say.
+    limit: Option<i64>,
+    wait: Duration,
+}
+
+impl Query {
+    fn read(params: &Params) -> Result<Self> {
+        let mut violations = Violations::new();
+        params.allow_only_once(&["after", "limit", "wait"], &mut violations);
+        let detail = "must be a continuation token of this feed";
+        let after = params.parsed("after", detail, &mut violations);
+        let limit = params
+            .text("limit")
+            .map(|_| params.int("limit", DEFAULT_PAGE_LIMIT, 1..=MAX_PAGE_LIMIT, &mut violations));
+        let wait = params.int("wait", 0, 0..=MAX_WAIT_SECONDS, &mut violations);
+        invalid_request(violations)?;
+        // Never negative: the range begins at 0.
+        Ok(Self { after, limit, wait: Duration::from_secs(wait.unsigned_abs()) })
+    }
+
+    /// The address of the page behind this one.
+    fn next(&self, token: &ContinuationToken) -> String {
+        let limit = self.limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
+        format!("</feed/v1/orders?after={token}{limit}>; rel=\"next\"")
+    }
+}
+
+/// The page; while it is empty, looks again until the caller's patience is over.
+async fn answer(state: &AppState, query: &Query) -> Result<FeedAnswer> {
+    let deadline = Instant::now() + query.wait;
+    let limit = query.limit.unwrap_or(DEFAULT_PAGE_LIMIT);
+    let mut news = state.news.clone();
+    loop {
+        // Before the page is read: what is stamped from here on either shows in the page or wakes.
+        news.mark_unchanged();
+        let answer = state.store.feed_page(query.after.as_ref(), limit, MAX_PAGE_BYTES).await?;
+        let is_empty = matches!(&answer, FeedAnswer::Page(page) if page.orders.is_empty());
+        if !is_empty || Instant::now() >= deadline {
+            return Ok(answer);
+        }
+        let next_look = deadline.min(Instant::now() + state.sequencer_interval);
+        tokio::select! {
+            () = state.shutdown.cancelled() => return Ok(answer),
+            // The news end with the sequencer; then the looks at intervals remain.
+            Ok(()) = news.changed() => {}
+            () = tokio::time::sleep_until(next_look) => {}
+        }
+    }
+}
+
+fn reply(page: &FeedPage, query: &Query, headers: &HeaderMap) -> Result<Response> {
+    let Ok(body) = serde_json::to_vec(page) else {
+        let code = ProblemCode::Internal;
+        return Err(Error::new(code, code.help()));
+    };
+    let digest = Sha256::digest(&body);
+    let hash: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    // Weak: the same page compressed is other bytes.
+    let tag = format!("W/\"{hash}\"");
+    let is_known = etag::is_known(headers, &tag);
+    let next = query.next(&page.continuation_token);
+    let head = [(ETAG, tag), (LINK, next), (CACHE_CONTROL, NO_CACHE.to_owned())];
+    if is_known {
+        return Ok((StatusCode::NOT_MODIFIED, head).into_response());
+    }
+    Ok((head, [(CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// Why a token cannot be continued. History that was lost unannounced is announced first.
+async fn refusal(state: &AppState, identity: FeedIdentity, verdict: Verdict) -> Error {
+    let (code, identity) = match verdict {
+        Verdict::LostHistory => {
+            match state.store.begin_epoch(identity.epoch, state.clock.now()).await {
+                Ok(begun) => {
+                    tracing::warn!(
+                        epoch.lost = identity.epoch.0,
+                        epoch.begun = begun.epoch.0,
+                        "a consumer has read further than this database goes: history was lost, \
+                         a new epoch has begun",
+                    );
+                    (ProblemCode::FeedReset, begun)
+                }
+                Err(error) => return error.into(),
+            }
+        }
+        Verdict::UnknownFeed => (ProblemCode::FeedUnknown, identity),
+        Verdict::StaleProvider => (ProblemCode::StaleProvider, identity),
+        Verdict::Reset | Verdict::Continue(_) => (ProblemCode::FeedReset, identity),
+    };
+    Error::new(code, code.help()).of_feed(identity)
+}
+
+/// Lets every answer of the feed name the feed and its epoch, problems too: a consumer must learn of
+/// a new epoch from a 404 as well.
+async fn name_the_feed(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        let code = ProblemCode::MethodNotAllowed;
+        response.extensions_mut().insert(Problem::new(code, code.help()));
+    }
+    if let Some(problem) = response.extensions_mut().get_mut::<Problem>()
+        && problem.feed.is_none()
+        // Asking a database that is away would only take longer.
+        && problem.code != ProblemCode::Unavailable
+    {
+        problem.feed = state.store.identity().await.ok();
+    }
+    response
+}
