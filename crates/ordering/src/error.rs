@@ -104,6 +104,12 @@ fn not_accepted(violation: Violation) -> Error {
     Problem::with_violations(code, ORDER_NOT_ACCEPTED, vec![violation]).into()
 }
 
+impl From<Box<Problem>> for Error {
+    fn from(problem: Box<Problem>) -> Self {
+        Self::Problem(problem)
+    }
+}
+
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
         Self::Problem(Box::new(problem))

@@ -1,5 +1,7 @@
 //! The settings of the ordering service: every one a flag and an environment variable.
 
+#![expect(clippy::doc_markdown, reason = "the doc comments are also the text of --help")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +26,7 @@ pub struct Cli {
 
 /// What the program can do.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, at start")]
 pub enum Command {
     /// Serve the feed, the API and the pages; brings the schema up to date first.
     Serve(ServeSettings),

@@ -23,11 +23,9 @@ where
 
 #[expect(clippy::unused_async, reason = "a handler")]
 async fn problem(Path(code): Path<String>, explain: fn(ProblemCode) -> String) -> Response {
-    match ProblemCode::parse(&code) {
-        Some(code) => Html(explain(code)).into_response(),
-        None => {
-            let problem = Problem::new(ProblemCode::NotFound, "There is no such problem code.");
-            ProblemResponse::from(problem).into_response()
-        }
-    }
+    let Some(code) = ProblemCode::parse(&code) else {
+        let problem = Problem::new(ProblemCode::NotFound, "There is no such problem code.");
+        return ProblemResponse::from(problem).into_response();
+    };
+    Html(explain(code)).into_response()
 }

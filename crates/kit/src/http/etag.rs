@@ -1,7 +1,7 @@
 //! Versions as entity tags: `ETag: "3"`, `If-Match: "3"` (RFC 9110, sections 8.8.3 and 13.1).
 
 use axum::http::HeaderMap;
-use axum::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use axum::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, ToStrError};
 use contract::problem::Violation;
 
 /// The entity tag of a version.
@@ -32,8 +32,8 @@ impl IfMatch {
                 "must be the version as in ETag, such as \"3\", or *",
             )
         };
-        let Some(tags) = list(headers, IF_MATCH) else { return Ok(None) };
-        let tags = tags.ok_or_else(wrong)?;
+        let tags = list(headers, &IF_MATCH).map_err(|_| wrong())?;
+        let Some(tags) = tags else { return Ok(None) };
         if tags == ["*"] {
             return Ok(Some(Self::Any));
         }
@@ -55,23 +55,21 @@ impl IfMatch {
 /// Compared weakly, as section 13.1.2 asks.
 pub fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
-    list(headers, IF_NONE_MATCH)
-        .flatten()
-        .is_some_and(|tags| tags.iter().any(|sent| sent == "*" || opaque(sent) == opaque(tag)))
+    let sent = list(headers, &IF_NONE_MATCH).ok().flatten();
+    sent.is_some_and(|tags| tags.iter().any(|sent| sent == "*" || opaque(sent) == opaque(tag)))
 }
 
-/// The entries of a header that may stand several times and hold lists; the inner `None` when it
-/// is not text. Tags of this service hold no commas.
-fn list(headers: &HeaderMap, name: HeaderName) -> Option<Option<Vec<String>>> {
-    if !headers.contains_key(&name) {
-        return None;
+/// The entries of a header that may stand several times and hold lists; `None` when it is not there.
+/// Tags of this service hold no commas.
+fn list(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Vec<String>>, ToStrError> {
+    if !headers.contains_key(name) {
+        return Ok(None);
     }
     let mut entries = Vec::new();
-    for value in headers.get_all(&name) {
-        let Ok(text) = value.to_str() else { return Some(None) };
-        entries.extend(text.split(',').map(|entry| entry.trim().to_owned()));
+    for value in headers.get_all(name) {
+        entries.extend(value.to_str()?.split(',').map(|entry| entry.trim().to_owned()));
     }
-    Some(Some(entries))
+    Ok(Some(entries))
 }
 
 #[cfg(test)]

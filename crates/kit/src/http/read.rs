@@ -66,11 +66,11 @@ impl Violations {
     ///
     /// # Errors
     /// The problem document, with `title` as what was not accepted.
-    pub fn into_result(self, code: ProblemCode, title: &str) -> Result<(), Problem> {
+    pub fn into_result(self, code: ProblemCode, title: &str) -> Result<(), Box<Problem>> {
         if self.is_empty() {
             Ok(())
         } else {
-            Err(Problem::with_violations(code, title, self.found))
+            Err(Box::new(Problem::with_violations(code, title, self.found)))
         }
     }
 }

@@ -173,10 +173,8 @@ fn reply(page: &FeedPage, query: &Query, headers: &HeaderMap) -> Result<Response
         let code = ProblemCode::Internal;
         return Err(Error::new(code, code.help()));
     };
-    let digest = Sha256::digest(&body);
-    let hash: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     // Weak: the same page compressed is other bytes.
-    let tag = format!("W/\"{hash}\"");
+    let tag = format!("W/\"{:x}\"", Sha256::digest(&body));
     let is_known = etag::is_known(headers, &tag);
     let next = query.next(&page.continuation_token);
     let head = [(ETAG, tag), (LINK, next), (CACHE_CONTROL, NO_CACHE.to_owned())];
