@@ -13,6 +13,7 @@ use crate::http::{AppState, router};
 use crate::sequencer::Sequencer;
 use crate::settings::{Command, ServeSettings};
 use crate::store::{self, Store};
+use crate::{import, seed};
 
 /// How long billing may take to say that it is there, before the browser is sent to it.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -40,7 +41,15 @@ pub async fn run(command: Command) -> Result<(), BoxError> {
             let now = store.begin_epoch(before.epoch, clock.now()).await?;
             println!("The feed {} has begun epoch {}.", now.feed_id, now.epoch);
         }
-        Command::Seed { .. } | Command::Import { .. } => unimplemented!(),
+        Command::Seed { orders, database } => {
+            let store = open(&database.database_url, &clock, &random).await?;
+            println!("{}", seed::run(&*store, &*clock, &random, orders).await?);
+        }
+        Command::Import { file, rejected, database } => {
+            let store = open(&database.database_url, &clock, &random).await?;
+            let rejected = rejected.as_deref();
+            println!("{}", import::run(&*store, &*clock, &random, &file, rejected).await?);
+        }
     }
     Ok(())
 }
