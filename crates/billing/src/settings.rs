@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use contract::feed::{ContinuationToken, DEFAULT_PAGE_LIMIT, MAX_PAGE_LIMIT};
 use kit::db::DatabaseUrl;
-use kit::settings::{Secret, duration};
+use kit::settings::{Secret, duration, http_url};
 use kit::telemetry::LogFormat;
 use url::Url;
 
@@ -74,7 +74,12 @@ pub struct DatabaseSettings {
 #[derive(Clone, Debug, Args)]
 pub struct SourceSettings {
     /// Where ordering is.
-    #[arg(long, env = "BILLING_ORDERING_URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "BILLING_ORDERING_URL",
+        default_value = "http://127.0.0.1:8080",
+        value_parser = http_url
+    )]
     pub ordering_url: Url,
 
     /// Bearer token to present to ordering.
@@ -111,7 +116,7 @@ pub struct ServeSettings {
     pub source: SourceSettings,
 
     /// Where the browser finds ordering, when that is not where billing pulls from.
-    #[arg(long, env = "BILLING_ORDERING_PUBLIC_URL")]
+    #[arg(long, env = "BILLING_ORDERING_PUBLIC_URL", value_parser = http_url)]
     pub ordering_public_url: Option<Url>,
 
     /// How often to pull.
