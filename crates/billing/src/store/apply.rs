@@ -16,14 +16,13 @@
 
 use std::collections::HashSet;
 
-use contract::order::Order;
 use contract::time::Timestamp;
 use kit::db::{Backend, Result};
 use kit::random::Random;
 
 use super::pull_state::{self, Verdict};
-use super::{Applied, Received, invoices, orders};
-use crate::invoice::{self, Effect, InvoiceState, effect};
+use super::{Applied, Received, follow, orders};
+use crate::invoice;
 use crate::pull::Counts;
 
 /// Why the answer cannot be taken in, whatever is stored; `None` when it can.
@@ -65,49 +64,9 @@ pub(super) async fn apply<B: Backend>(
         let applied: Vec<_> =
             received.orders.iter().filter(|order| stored.contains_key(&order.number)).collect();
         if !applied.is_empty() {
-            follow::<B>(conn, &applied, received, random, at).await?;
+            follow::follow::<B>(conn, &applied, received.identity.epoch, random, at).await?;
         }
     }
     pull_state::add_to_totals::<B>(conn, &counts).await?;
     Ok(Applied::Done(counts))
-}
-
-/// Makes the invoices of `applied`, orders that were stored just now, follow them.
-async fn follow<B: Backend>(
-    conn: &mut B::Connection,
-    applied: &[&Order],
-    received: &Received,
-    random: &Random,
-    at: Timestamp,
-) -> Result<()> {
-    let live = invoices::lock_live::<B>(conn, applied).await?;
-    let mut created = Vec::new();
-    let mut recomputed = Vec::new();
-    let mut closed = Vec::new();
-    for &order in applied {
-        tracing::trace!(order.number, order.version, %order.state, "order taken in");
-        let mut create = |replaces: Option<&str>| {
-            created.push(invoices::New {
-                id: random.uuid(at),
-                order,
-                replaces: replaces.map(str::to_owned),
-            });
-        };
-        match effect(order, live.get(&order.number)) {
-            Effect::None => {}
-            Effect::Create => create(None),
-            Effect::Recompute(invoice) => recomputed.push((invoice, order)),
-            Effect::Withdraw(invoice) => closed.push((invoice, InvoiceState::Withdrawn)),
-            Effect::Credit(invoice) => closed.push((invoice, InvoiceState::Credited)),
-            Effect::CreditAndReplace(invoice) => {
-                closed.push((invoice, InvoiceState::Credited));
-                create(Some(&invoice.id));
-            }
-        }
-    }
-    let epoch = received.identity.epoch;
-    invoices::recompute::<B>(conn, &recomputed, epoch).await?;
-    // Before the replacements: an order has at most one live invoice.
-    invoices::close::<B>(conn, &closed, at).await?;
-    invoices::insert::<B>(conn, &created, epoch, at).await
 }

@@ -1,18 +1,17 @@
-//! Invoices: reading, approving, and following their orders in bulk.
+//! Invoices: lists, lookups and approving.
 
 use std::collections::HashMap;
 
-use contract::feed::Epoch;
-use contract::order::Order;
 use contract::time::Timestamp;
-use kit::db::{AssertSqlSafe, Backend, Batch, Error, Result, Row, query};
+use kit::db::{AssertSqlSafe, Backend, Error, Result, Row, query};
 use kit::http::etag::IfMatch;
 
 use super::sql::storable;
 use super::{Approval, InvoiceFilter, json, numbers};
 use crate::invoice::{Invoice, InvoiceState, Series};
 
-const COLUMNS: &str = "id, version, number, order_number, order_version, state, customer, currency, \
+/// What [`read`] needs.
+pub(super) const COLUMNS: &str = "id, version, number, order_number, order_version, state, customer, currency, \
     net_minor, tax_minor, total_minor, lines, created_at, approved_at, replaces, \
     credit_note_number, dispatch";
 
@@ -90,7 +89,8 @@ pub(super) async fn approve<B: Backend>(
     let allows = |version| expected.is_none_or(|expected| expected.allows(version));
     // A repeated approval names the version that it approved, which was the one before.
     let approved = invoice.state == InvoiceState::Approved;
-    if !allows(invoice.version) && !(approved && allows(invoice.version - 1)) {
+    let meant = allows(invoice.version) || (approved && allows(invoice.version - 1));
+    if !meant {
         return Ok(Approval::VersionConflict(invoice.version));
     }
     match invoice.state {
@@ -120,150 +120,8 @@ pub(super) async fn approve<B: Backend>(
     Ok(Approval::Approved(Box::new(approved)))
 }
 
-/// Locks the live invoices of `orders`, whose rows the transaction holds; each by its order's
-/// number.
-pub(super) async fn lock_live<B: Backend>(
-    conn: &mut B::Connection,
-    orders: &[&Order],
-) -> Result<HashMap<i64, Invoice>> {
-    let batch = Batch::new().int("number", orders.iter().map(|order| order.number));
-    let sql = format!(
-        "select {COLUMNS} from invoices
-         where order_number in (select number from {})
-           and state in ('awaiting_approval', 'approved'){}",
-        batch.table::<B>(1),
-        B::FOR_UPDATE
-    );
-    let rows = query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
-    rows.iter()
-        .map(|row| {
-            let invoice = read(row)?;
-            Ok((invoice.order_number, invoice))
-        })
-        .collect()
-}
-
-/// An invoice to be made.
-pub(super) struct New<'a> {
-    /// UUID version 7.
-    pub(super) id: String,
-    /// What it is computed from.
-    pub(super) order: &'a Order,
-    /// The id of the credited invoice that it replaces.
-    pub(super) replaces: Option<String>,
-}
-
-/// Keeps new invoices, which await approval.
-pub(super) async fn insert<B: Backend>(
-    conn: &mut B::Connection,
-    invoices: &[New<'_>],
-    epoch: Epoch,
-    at: Timestamp,
-) -> Result<()> {
-    if invoices.is_empty() {
-        return Ok(());
-    }
-    let batch = Batch::new()
-        .text("id", invoices.iter().map(|new| new.id.clone()))
-        .text("replaces", invoices.iter().map(|new| new.replaces.clone()))
-        .int("order_number", invoices.iter().map(|new| new.order.number));
-    let batch = with_content(batch, invoices.iter().map(|new| new.order));
-    let sql = format!(
-        "insert into invoices (id, version, order_number, order_epoch, order_version, state,
-                               customer, currency, net_minor, tax_minor, total_minor, lines,
-                               created_at, replaces)
-         select id, 1, order_number, $1, order_version, 'awaiting_approval',
-                customer, currency, net_minor, tax_minor, total_minor, lines, $2, replaces
-         from {}",
-        batch.table::<B>(3)
-    );
-    query::<B>(AssertSqlSafe(sql))
-        .bind(epoch.0)
-        .bind(at.micros())
-        .bind_batch(batch)
-        .execute_exactly(invoices.len() as u64, conn)
-        .await
-}
-
-/// Computes locked invoices anew, each from its order.
-pub(super) async fn recompute<B: Backend>(
-    conn: &mut B::Connection,
-    invoices: &[(&Invoice, &Order)],
-    epoch: Epoch,
-) -> Result<()> {
-    if invoices.is_empty() {
-        return Ok(());
-    }
-    let batch = Batch::new().text("id", invoices.iter().map(|(invoice, _)| invoice.id.clone()));
-    let batch = with_content(batch, invoices.iter().map(|(_, order)| *order));
-    let sql = format!(
-        "update invoices set
-             version = invoices.version + 1,
-             order_epoch = $1,
-             order_version = batch.order_version,
-             customer = batch.customer,
-             currency = batch.currency,
-             net_minor = batch.net_minor,
-             tax_minor = batch.tax_minor,
-             total_minor = batch.total_minor,
-             lines = batch.lines
-         from {} where invoices.id = batch.id",
-        batch.table::<B>(2)
-    );
-    query::<B>(AssertSqlSafe(sql))
-        .bind(epoch.0)
-        .bind_batch(batch)
-        .execute_exactly(invoices.len() as u64, conn)
-        .await
-}
-
-/// Ends locked invoices: withdraws them, or credits them under the next numbers of the year.
-pub(super) async fn close<B: Backend>(
-    conn: &mut B::Connection,
-    invoices: &[(&Invoice, InvoiceState)],
-    at: Timestamp,
-) -> Result<()> {
-    if invoices.is_empty() {
-        return Ok(());
-    }
-    let is_credited = |state| state == InvoiceState::Credited;
-    let credited = invoices.iter().filter(|(_, state)| is_credited(*state)).count();
-    let mut numbers = numbers::take::<B>(conn, Series::CreditNote, at.year(), credited).await?;
-    let mut credit_note = |state| if is_credited(state) { numbers.next() } else { None };
-    let batch = Batch::new()
-        .text("id", invoices.iter().map(|(invoice, _)| invoice.id.clone()))
-        .text("state", invoices.iter().map(|(_, state)| state.as_str().to_owned()))
-        .text("credit_note_number", invoices.iter().map(|(_, state)| credit_note(*state)));
-    let sql = format!(
-        "update invoices set
-             version = invoices.version + 1,
-             state = batch.state,
-             closed_at = $1,
-             credit_note_number = batch.credit_note_number
-         from {} where invoices.id = batch.id",
-        batch.table::<B>(2)
-    );
-    query::<B>(AssertSqlSafe(sql))
-        .bind(at.micros())
-        .bind_batch(batch)
-        .execute_exactly(invoices.len() as u64, conn)
-        .await
-}
-
-/// Adds what an invoice takes from its order. The totals are those of the lines:
-/// [`crate::invoice::fault`] has seen to it.
-fn with_content<'a>(batch: Batch, orders: impl Iterator<Item = &'a Order> + Clone) -> Batch {
-    batch
-        .int("order_version", orders.clone().map(|order| order.version))
-        .text("customer", orders.clone().map(|order| json::write(&order.customer)))
-        .text("currency", orders.clone().map(|order| order.currency.clone()))
-        .int("net_minor", orders.clone().map(|order| order.net_minor))
-        .int("tax_minor", orders.clone().map(|order| order.tax_minor))
-        .int("total_minor", orders.clone().map(|order| order.total_minor))
-        .text("lines", orders.map(|order| json::write(&order.lines)))
-}
-
-fn read<B: Backend>(row: &Row<B>) -> Result<Invoice> {
+/// The invoice of a row with [`COLUMNS`].
+pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<Invoice> {
     Ok(Invoice {
         id: row.get("id")?,
         version: row.get("version")?,

@@ -3,6 +3,7 @@
 //! The store is written once, generic over the two databases; see [`kit::db`].
 
 mod apply;
+mod follow;
 mod invoices;
 mod json;
 mod numbers;

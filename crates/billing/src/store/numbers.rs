@@ -12,9 +12,8 @@ pub(super) async fn take<B: Backend>(
     conn: &mut B::Connection,
     series: Series,
     year: i16,
-    count: usize,
+    count: i64,
 ) -> Result<impl Iterator<Item = String> + use<B>> {
-    let count = count as i64;
     let mut last = 0;
     if count > 0 {
         let row = query::<B>(

@@ -251,10 +251,14 @@ pub(super) async fn pulls_since<B: Backend>(
     conn: &mut B::Connection,
     since: Timestamp,
 ) -> Result<Vec<(Timestamp, Counts)>> {
-    let rows = query::<B>("select * from pulls where at >= $1 order by at")
-        .bind(since.micros())
-        .fetch_all(conn)
-        .await?;
+    let rows = query::<B>(
+        "select at, pages, new_orders, changed_orders, removed_orders, unchanged_orders,
+                quarantined_orders
+         from pulls where at >= $1 order by at",
+    )
+    .bind(since.micros())
+    .fetch_all(conn)
+    .await?;
     rows.iter().map(|row| Ok((Timestamp::from_micros(row.get("at")?), read_counts(row)?))).collect()
 }
 

@@ -146,7 +146,8 @@ impl<B: Backend> Store for SqlStore<B> {
     }
 }
 
-/// `text` as PostgreSQL can take it: it knows no NUL character, and nothing stored holds one.
+/// `text` as PostgreSQL can take it, which knows no NUL character. No id holds a space, so an id
+/// that was made up with a NUL still names nothing.
 pub(super) fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
+    text.replace('\0', " ")
 }

@@ -5,8 +5,9 @@ use billing::pull::Counts;
 use billing::store::Applied;
 use contract::order::Order;
 
-use crate::on_both_databases;
-use crate::world::{AT, World, deleted, later, order, page, page_in, pulled, pulled_in};
+use crate::fixture::{
+    AT, Fixture, deleted, later, on_both_databases, order, page, page_in, pulled, pulled_in,
+};
 
 on_both_databases!(
     a_new_order_gets_an_invoice,
@@ -22,16 +23,16 @@ on_both_databases!(
     an_order_that_cannot_be_billed_stops_its_whole_page,
 );
 
-async fn a_new_order_gets_an_invoice(world: World) {
+async fn a_new_order_gets_an_invoice(fixture: Fixture) {
     let confirmed = order(1001, 3, 40);
-    let counts = world.take_in(&pulled(confirmed.clone())).await;
+    let counts = fixture.take_in(&pulled(confirmed.clone())).await;
     assert_eq!(counts, Counts { new: 1, ..Counts::default() });
 
-    let stored = world.order(1001).await;
+    let stored = fixture.order(1001).await;
     assert_eq!(stored.order, confirmed);
     assert_eq!((stored.deleted, stored.missing_at_source, stored.received_at), (false, false, AT));
 
-    let invoice = world.only_invoice().await;
+    let invoice = fixture.only_invoice().await;
     assert_eq!((invoice.order_number, invoice.order_version), (1001, 3));
     assert_eq!((invoice.version, invoice.state), (1, AwaitingApproval));
     assert_eq!((invoice.net_minor, invoice.tax_minor, invoice.total_minor), (1400, 294, 1694));
@@ -39,128 +40,128 @@ async fn a_new_order_gets_an_invoice(world: World) {
     assert_eq!((invoice.number, invoice.approved_at, invoice.created_at), (None, None, AT));
 }
 
-async fn a_change_before_approval_recomputes_the_invoice_in_place(world: World) {
-    world.take_in(&pulled(order(1, 1, 40))).await;
-    let first = world.only_invoice().await;
+async fn a_change_before_approval_recomputes_the_invoice_in_place(fixture: Fixture) {
+    fixture.take_in(&pulled(order(1, 1, 40))).await;
+    let first = fixture.only_invoice().await;
 
     let mut changed = order(1, 2, 50);
     changed.customer.name = "Ada B. Yards".into();
-    let counts = world.take_in_at(&pulled(changed.clone()), later(5)).await;
+    let counts = fixture.take_in_at(&pulled(changed.clone()), later(5)).await;
     assert_eq!(counts, Counts { changed: 1, ..Counts::default() });
 
-    let second = world.only_invoice().await;
+    let second = fixture.only_invoice().await;
     assert_eq!((&second.id, second.created_at), (&first.id, first.created_at));
     assert_eq!((second.version, second.state, second.order_version), (2, AwaitingApproval, 2));
     assert_eq!((second.customer, second.lines), (changed.customer, changed.lines));
     assert_eq!(second.total_minor, changed.total_minor);
-    assert_eq!(world.order(1).await.received_at, later(5));
+    assert_eq!(fixture.order(1).await.received_at, later(5));
 }
 
-async fn a_change_after_approval_credits_and_replaces(world: World) {
-    world.take_in(&pulled(order(1, 1, 40))).await;
-    let approved = world.approve(&world.only_invoice().await.id).await;
+async fn a_change_after_approval_credits_and_replaces(fixture: Fixture) {
+    fixture.take_in(&pulled(order(1, 1, 40))).await;
+    let approved = fixture.approve(&fixture.only_invoice().await.id).await;
 
-    world.take_in_at(&pulled(order(1, 2, 50)), later(5)).await;
+    fixture.take_in_at(&pulled(order(1, 2, 50)), later(5)).await;
 
-    let credited = world.store.invoice(&approved.id).await.unwrap().unwrap();
+    let credited = fixture.store.invoice(&approved.id).await.unwrap().unwrap();
     assert_eq!((credited.state, credited.version), (Credited, 3));
     assert_eq!(credited.credit_note_number.as_deref(), Some("C-2026-000001"));
     assert_eq!((&credited.number, &credited.lines), (&approved.number, &approved.lines));
 
-    let replacement = world.in_state(1, AwaitingApproval).await.remove(0);
+    let replacement = fixture.in_state(1, AwaitingApproval).await.remove(0);
     assert_eq!(replacement.replaces.as_deref(), Some(&*approved.id));
     assert_eq!((replacement.version, replacement.order_version), (1, 2));
     assert_eq!((replacement.number, replacement.created_at), (None, later(5)));
-    assert_eq!(world.invoices().await.len(), 2);
+    assert_eq!(fixture.invoices().await.len(), 2);
 }
 
-async fn a_deletion_withdraws_or_credits(world: World) {
-    world.take_in(&page(0, 2, vec![order(1, 1, 1), order(2, 1, 1)])).await;
-    world.approve(&world.in_state(2, AwaitingApproval).await[0].id).await;
+async fn a_deletion_withdraws_or_credits(fixture: Fixture) {
+    fixture.take_in(&page(0, 2, vec![order(1, 1, 1), order(2, 1, 1)])).await;
+    fixture.approve(&fixture.in_state(2, AwaitingApproval).await[0].id).await;
 
-    let counts = world.take_in(&page(2, 4, vec![deleted(1, 2), deleted(2, 2)])).await;
+    let counts = fixture.take_in(&page(2, 4, vec![deleted(1, 2), deleted(2, 2)])).await;
     assert_eq!(counts, Counts { pages: 1, removed: 2, ..Counts::default() });
 
-    let withdrawn = world.in_state(1, Withdrawn).await.remove(0);
+    let withdrawn = fixture.in_state(1, Withdrawn).await.remove(0);
     assert_eq!(
         (withdrawn.version, withdrawn.number, withdrawn.credit_note_number),
         (2, None, None)
     );
-    let credited = world.in_state(2, Credited).await.remove(0);
+    let credited = fixture.in_state(2, Credited).await.remove(0);
     assert_eq!(credited.credit_note_number.as_deref(), Some("C-2026-000001"));
-    assert_eq!(world.invoices().await.len(), 2);
-    assert!(world.order(1).await.deleted);
+    assert_eq!(fixture.invoices().await.len(), 2);
+    assert!(fixture.order(1).await.deleted);
 }
 
-async fn a_deleted_order_that_was_never_seen_gets_no_invoice(world: World) {
-    let counts = world.take_in(&page(0, 1, vec![deleted(1, 2)])).await;
+async fn a_deleted_order_that_was_never_seen_gets_no_invoice(fixture: Fixture) {
+    let counts = fixture.take_in(&page(0, 1, vec![deleted(1, 2)])).await;
     assert_eq!(counts, Counts { pages: 1, removed: 1, ..Counts::default() });
-    assert!(world.order(1).await.deleted);
-    assert_eq!(world.invoices().await, []);
+    assert!(fixture.order(1).await.deleted);
+    assert_eq!(fixture.invoices().await, []);
 }
 
-async fn an_older_version_never_undoes_a_newer_one(world: World) {
-    world.take_in(&pulled(order(1, 5, 50))).await;
-    let (stored, invoice) = (world.order(1).await, world.only_invoice().await);
+async fn an_older_version_never_undoes_a_newer_one(fixture: Fixture) {
+    fixture.take_in(&pulled(order(1, 5, 50))).await;
+    let (stored, invoice) = (fixture.order(1).await, fixture.only_invoice().await);
 
     // A page that was under way when the deep link pulled something newer.
-    let counts = world.take_in_at(&page(0, 1, vec![order(1, 4, 40)]), later(1)).await;
+    let counts = fixture.take_in_at(&page(0, 1, vec![order(1, 4, 40)]), later(1)).await;
     assert_eq!(counts, Counts { pages: 1, unchanged: 1, ..Counts::default() });
-    let counts = world.take_in_at(&pulled(deleted(1, 3)), later(2)).await;
+    let counts = fixture.take_in_at(&pulled(deleted(1, 3)), later(2)).await;
     assert_eq!(counts, Counts { unchanged: 1, ..Counts::default() });
 
-    assert_eq!(world.order(1).await, stored);
-    assert_eq!(world.only_invoice().await, invoice);
+    assert_eq!(fixture.order(1).await, stored);
+    assert_eq!(fixture.only_invoice().await, invoice);
 }
 
-async fn the_same_version_again_changes_nothing(world: World) {
-    world.take_in(&pulled(order(1, 5, 50))).await;
-    let approved = world.approve(&world.only_invoice().await.id).await;
-    let stored = world.order(1).await;
+async fn the_same_version_again_changes_nothing(fixture: Fixture) {
+    fixture.take_in(&pulled(order(1, 5, 50))).await;
+    let approved = fixture.approve(&fixture.only_invoice().await.id).await;
+    let stored = fixture.order(1).await;
 
     // The page brings the number that the pulled order did not have yet: still the same version.
-    let counts = world.take_in_at(&page(0, 1, vec![order(1, 5, 50)]), later(1)).await;
+    let counts = fixture.take_in_at(&page(0, 1, vec![order(1, 5, 50)]), later(1)).await;
     assert_eq!(counts, Counts { pages: 1, unchanged: 1, ..Counts::default() });
-    assert_eq!(world.order(1).await, stored);
-    assert_eq!(world.only_invoice().await, approved);
+    assert_eq!(fixture.order(1).await, stored);
+    assert_eq!(fixture.only_invoice().await, approved);
 }
 
-async fn a_smaller_version_of_a_later_epoch_replaces(world: World) {
-    world.take_in(&page_in(1, 0, 1, vec![order(1, 5, 50), order(2, 5, 50)])).await;
-    let approved = world.approve(&world.in_state(1, AwaitingApproval).await[0].id).await;
+async fn a_smaller_version_of_a_later_epoch_replaces(fixture: Fixture) {
+    fixture.take_in(&page_in(1, 0, 1, vec![order(1, 5, 50), order(2, 5, 50)])).await;
+    let approved = fixture.approve(&fixture.in_state(1, AwaitingApproval).await[0].id).await;
 
     // The provider was restored: order 1 is back at version 4, order 2 is what it was.
-    let counts = world.take_in(&page_in(2, 0, 2, vec![order(1, 4, 40), order(2, 5, 50)])).await;
+    let counts = fixture.take_in(&page_in(2, 0, 2, vec![order(1, 4, 40), order(2, 5, 50)])).await;
     assert_eq!(counts, Counts { pages: 1, changed: 2, ..Counts::default() });
 
-    let stored = world.order(1).await;
+    let stored = fixture.order(1).await;
     assert_eq!((stored.epoch.0, stored.order), (2, order(1, 4, 40)));
-    let replacement = world.in_state(1, AwaitingApproval).await.remove(0);
+    let replacement = fixture.in_state(1, AwaitingApproval).await.remove(0);
     assert_eq!(replacement.replaces, Some(approved.id));
     assert_eq!(replacement.order_version, 4);
-    assert_eq!(world.order(2).await.epoch.0, 2);
-    let untouched = world.in_state(2, AwaitingApproval).await.remove(0);
+    assert_eq!(fixture.order(2).await.epoch.0, 2);
+    let untouched = fixture.in_state(2, AwaitingApproval).await.remove(0);
     assert_eq!(untouched.version, 1, "the invoice says already what the order says");
 }
 
-async fn an_order_comes_back_in_a_later_epoch(world: World) {
-    world.take_in(&pulled_in(1, order(1, 1, 1))).await;
-    world.take_in(&pulled_in(1, deleted(1, 2))).await;
-    assert_eq!(world.only_invoice().await.state, Withdrawn);
+async fn an_order_comes_back_in_a_later_epoch(fixture: Fixture) {
+    fixture.take_in(&pulled_in(1, order(1, 1, 1))).await;
+    fixture.take_in(&pulled_in(1, deleted(1, 2))).await;
+    assert_eq!(fixture.only_invoice().await.state, Withdrawn);
 
     // The deletion was lost with the old history.
-    world.take_in(&pulled_in(2, order(1, 1, 1))).await;
-    assert!(!world.order(1).await.deleted);
-    let back = world.in_state(1, AwaitingApproval).await.remove(0);
+    fixture.take_in(&pulled_in(2, order(1, 1, 1))).await;
+    assert!(!fixture.order(1).await.deleted);
+    let back = fixture.in_state(1, AwaitingApproval).await.remove(0);
     assert_eq!((back.version, back.replaces), (1, None));
-    assert_eq!(world.invoices().await.len(), 2);
+    assert_eq!(fixture.invoices().await.len(), 2);
 }
 
-async fn a_page_mixes_everything(world: World) {
+async fn a_page_mixes_everything(fixture: Fixture) {
     let first: Vec<Order> = (1..=6).map(|number| order(number, 1, number)).collect();
-    world.take_in(&page(0, 6, first)).await;
+    fixture.take_in(&page(0, 6, first)).await;
     for number in [4, 5, 6] {
-        world.approve(&world.in_state(number, AwaitingApproval).await[0].id).await;
+        fixture.approve(&fixture.in_state(number, AwaitingApproval).await[0].id).await;
     }
 
     let second = vec![
@@ -173,7 +174,7 @@ async fn a_page_mixes_everything(world: World) {
         order(7, 1, 7),
         deleted(8, 2),
     ];
-    let counts = world.take_in(&page(6, 14, second)).await;
+    let counts = fixture.take_in(&page(6, 14, second)).await;
     let expected =
         Counts { pages: 1, new: 1, changed: 3, removed: 3, unchanged: 1, quarantined: 0 };
     assert_eq!(counts, expected);
@@ -183,7 +184,7 @@ async fn a_page_mixes_everything(world: World) {
     for number in 1..=8 {
         let filter =
             billing::store::InvoiceFilter { order_number: Some(number), ..Default::default() };
-        let mut invoices = world.store.invoices(&filter, 10).await.unwrap();
+        let mut invoices = fixture.store.invoices(&filter, 10).await.unwrap();
         invoices.sort_by_key(|invoice| invoice.replaces.is_some());
         states.push(invoices.iter().map(|invoice| invoice.state).collect::<Vec<_>>());
         credit_notes.extend(invoices.into_iter().filter_map(|i| i.credit_note_number));
@@ -201,19 +202,19 @@ async fn a_page_mixes_everything(world: World) {
     assert_eq!(states, expected);
     credit_notes.sort();
     assert_eq!(credit_notes, ["C-2026-000001", "C-2026-000002", "C-2026-000003"]);
-    let counts = world.store.invoice_counts().await.unwrap();
+    let counts = fixture.store.invoice_counts().await.unwrap();
     assert!(counts.contains(&(Credited, 3)) && counts.contains(&(Approved, 0)), "{counts:?}");
 
-    let totals = world.store.pull_state().await.unwrap().totals;
+    let totals = fixture.store.pull_state().await.unwrap().totals;
     assert_eq!((totals.pages, totals.new, totals.removed, totals.changed), (2, 7, 3, 3));
 }
 
-async fn an_order_that_cannot_be_billed_stops_its_whole_page(world: World) {
-    world.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
+async fn an_order_that_cannot_be_billed_stops_its_whole_page(fixture: Fixture) {
+    fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
     let wrong_sum = Order { total_minor: 1, ..order(2, 1, 1) };
-    let answer = world.refuses(&page(1, 3, vec![order(1, 2, 2), wrong_sum])).await;
+    let answer = fixture.refuses(&page(1, 3, vec![order(1, 2, 2), wrong_sum])).await;
     assert!(matches!(answer, Applied::Invalid(reason) if reason.contains("order 2")));
 
-    let answer = world.refuses(&page(1, 3, vec![order(3, 1, 1), order(3, 2, 1)])).await;
+    let answer = fixture.refuses(&page(1, 3, vec![order(3, 1, 1), order(3, 2, 1)])).await;
     assert!(matches!(answer, Applied::Invalid(reason) if reason.contains("order 3")));
 }

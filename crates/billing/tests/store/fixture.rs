@@ -1,4 +1,4 @@
-//! A database, its store, and answers to take in.
+//! A store on a database of its own, and answers to take in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use contract::money::Totals;
 use contract::order::{Customer, Line, Order, OrderState};
 use contract::time::Timestamp;
 use kit::random::Random;
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use testkit::postgres::TestDatabase;
 use testkit::sqlite::TestFile;
 
@@ -22,40 +23,74 @@ pub(crate) const AT: Timestamp = Timestamp::from_micros(1_777_629_600_000_000);
 /// The history that is read unless a case says otherwise.
 pub(crate) const EPOCH: i64 = 1_000;
 
-/// A database of a test's own, with its store.
-pub(crate) struct World {
+/// Makes each case, a function that takes a [`Fixture`], a test on each database.
+macro_rules! on_both_databases {
+    ($($case:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                super::$case($crate::fixture::Fixture::sqlite().await).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                super::$case($crate::fixture::Fixture::postgres().await).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_both_databases;
+
+/// A store on a database that no other test uses.
+pub(crate) struct Fixture {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) random: Random,
-    url: String,
-    // Removes the database when the test is over.
-    _database: Database,
+    database: Database,
 }
 
-#[expect(dead_code, reason = "held for being dropped")]
 enum Database {
     Sqlite(TestFile),
-    Postgres(TestDatabase),
+    Postgres(Box<TestDatabase>),
 }
 
-impl World {
+impl Fixture {
     pub(crate) async fn sqlite() -> Self {
-        let file = testkit::sqlite::file();
-        Self::over(file.url(), Database::Sqlite(file)).await
+        Self::of(Database::Sqlite(testkit::sqlite::file())).await
     }
 
     pub(crate) async fn postgres() -> Self {
-        let database = testkit::postgres::database().await;
-        Self::over(database.url(), Database::Postgres(database)).await
+        Self::of(Database::Postgres(Box::new(testkit::postgres::database().await))).await
     }
 
-    async fn over(url: String, database: Database) -> Self {
-        let store = store(&url).await;
-        Self { store, random: Random::seeded(7), url, _database: database }
+    async fn of(database: Database) -> Self {
+        let store = open_store(&database.url()).await;
+        Self { store, random: Random::seeded(7), database }
     }
 
-    /// The store as another process has it.
-    pub(crate) async fn another_process(&self) -> Arc<dyn Store> {
-        store(&self.url).await
+    /// The store of another process on the same database.
+    pub(crate) async fn another(&self) -> Arc<dyn Store> {
+        open_store(&self.database.url()).await
+    }
+
+    /// Runs a statement that no store would.
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        let url = self.database.url();
+        match self.database {
+            Database::Sqlite(_) => {
+                let mut conn = SqliteConnection::connect(&url).await.unwrap();
+                sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+            }
+            Database::Postgres(_) => {
+                let mut conn = PgConnection::connect(&url).await.unwrap();
+                sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+            }
+        }
+    }
+
+    /// Where the database is.
+    pub(crate) fn url(&self) -> String {
+        self.database.url()
     }
 
     /// Takes in an answer that must be accepted; what it did.
@@ -123,7 +158,16 @@ impl World {
     }
 }
 
-async fn store(url: &str) -> Arc<dyn Store> {
+impl Database {
+    fn url(&self) -> String {
+        match self {
+            Self::Sqlite(file) => file.url(),
+            Self::Postgres(database) => database.url(),
+        }
+    }
+}
+
+async fn open_store(url: &str) -> Arc<dyn Store> {
     open(&url.parse().unwrap()).await.unwrap()
 }
 

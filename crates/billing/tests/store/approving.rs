@@ -1,0 +1,110 @@
+//! Approving an invoice gives it its number.
+
+use billing::invoice::InvoiceState::{Approved, AwaitingApproval, Credited, Withdrawn};
+use billing::store::Approval;
+use contract::time::Timestamp;
+use kit::http::etag::IfMatch;
+
+use crate::fixture::{AT, Fixture, deleted, on_both_databases, order, page, pulled};
+
+on_both_databases!(
+    the_number_is_the_next_of_the_year,
+    approving_again_changes_nothing,
+    only_the_version_that_was_seen_is_approved,
+    what_is_closed_cannot_be_approved,
+    an_unknown_invoice_is_not_found,
+    a_number_that_was_rolled_back_is_given_again,
+);
+
+async fn the_number_is_the_next_of_the_year(fixture: Fixture) {
+    let orders = (1..=4).map(|number| order(number, 1, 1)).collect();
+    fixture.take_in(&page(0, 4, orders)).await;
+    let ids: Vec<_> = fixture.invoices().await.into_iter().map(|invoice| invoice.id).collect();
+    let new_year: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
+    let old_year = Timestamp::from_micros(new_year.micros() - 1);
+
+    let mut numbers = Vec::new();
+    for (id, at) in ids.iter().zip([AT, old_year, new_year, new_year]) {
+        match fixture.store.approve(id, None, at).await.unwrap() {
+            Approval::Approved(invoice) => {
+                assert_eq!((invoice.state, invoice.version), (Approved, 2));
+                assert_eq!(invoice.approved_at, Some(at));
+                assert_eq!(fixture.store.invoice(id).await.unwrap(), Some(*invoice.clone()));
+                numbers.push(invoice.number.unwrap());
+            }
+            other => panic!("was to be approved: {other:?}"),
+        }
+    }
+    assert_eq!(numbers, ["2026-000001", "2026-000002", "2027-000001", "2027-000002"]);
+}
+
+async fn approving_again_changes_nothing(fixture: Fixture) {
+    fixture.take_in(&pulled(order(1, 1, 1))).await;
+    let id = fixture.only_invoice().await.id;
+    let seen = IfMatch::Versions(vec![1]);
+    let first = fixture.store.approve(&id, Some(&seen), AT).await.unwrap();
+    // The answer was lost, and the caller repeats the very same request.
+    assert_eq!(fixture.store.approve(&id, Some(&seen), AT).await.unwrap(), first);
+    assert_eq!(fixture.store.approve(&id, None, AT).await.unwrap(), first);
+    assert_eq!(fixture.only_invoice().await.number.as_deref(), Some("2026-000001"));
+}
+
+async fn only_the_version_that_was_seen_is_approved(fixture: Fixture) {
+    fixture.take_in(&pulled(order(1, 1, 1))).await;
+    fixture.take_in(&pulled(order(1, 2, 2))).await;
+    let recomputed = fixture.only_invoice().await;
+
+    let seen = IfMatch::Versions(vec![1]);
+    let conflict = Approval::VersionConflict(2);
+    assert_eq!(fixture.store.approve(&recomputed.id, Some(&seen), AT).await.unwrap(), conflict);
+    assert_eq!(fixture.only_invoice().await, recomputed);
+
+    let seen = IfMatch::Versions(vec![2]);
+    let approval = fixture.store.approve(&recomputed.id, Some(&seen), AT).await.unwrap();
+    assert!(matches!(approval, Approval::Approved(_)));
+
+    // Whoever saw version 1 must not believe that it was approved.
+    let seen = IfMatch::Versions(vec![1]);
+    let approval = fixture.store.approve(&recomputed.id, Some(&seen), AT).await.unwrap();
+    assert_eq!(approval, Approval::VersionConflict(3));
+}
+
+async fn what_is_closed_cannot_be_approved(fixture: Fixture) {
+    fixture.take_in(&page(0, 2, vec![order(1, 1, 1), order(2, 1, 1)])).await;
+    let withdrawn = fixture.in_state(1, AwaitingApproval).await.remove(0).id;
+    let credited = fixture.in_state(2, AwaitingApproval).await.remove(0).id;
+    fixture.approve(&credited).await;
+    fixture.take_in(&page(2, 4, vec![deleted(1, 2), deleted(2, 2)])).await;
+
+    let before = fixture.everything().await;
+    for (id, state) in [(withdrawn, Withdrawn), (credited, Credited)] {
+        let approval = fixture.store.approve(&id, None, AT).await.unwrap();
+        assert_eq!(approval, Approval::WrongState(state));
+    }
+    assert_eq!(fixture.everything().await, before);
+}
+
+async fn an_unknown_invoice_is_not_found(fixture: Fixture) {
+    for id in ["", "0197", "\0", "' or true --"] {
+        assert_eq!(fixture.store.invoice(id).await.unwrap(), None);
+        assert_eq!(fixture.store.approve(id, None, AT).await.unwrap(), Approval::NotFound);
+    }
+}
+
+async fn a_number_that_was_rolled_back_is_given_again(fixture: Fixture) {
+    fixture.take_in(&page(0, 2, vec![order(1, 1, 1), order(2, 1, 1)])).await;
+    let id = fixture.in_state(1, AwaitingApproval).await.remove(0).id;
+
+    // The number is taken, and then the invoice cannot be written.
+    fixture
+        .execute(
+            "update invoices set number = '2026-000001', approved_at = 1 where order_number = 2",
+        )
+        .await;
+    fixture.store.approve(&id, None, AT).await.unwrap_err();
+    fixture
+        .execute("update invoices set number = null, approved_at = null where order_number = 2")
+        .await;
+
+    assert_eq!(fixture.approve(&id).await.number.as_deref(), Some("2026-000001"));
+}

@@ -1,0 +1,118 @@
+//! Whatever comes in whatever order: the invoices agree with the orders.
+
+use std::collections::{BTreeMap, HashMap};
+
+use billing::invoice::{Invoice, InvoiceState};
+use billing::store::{Applied, Received};
+use contract::money::Totals;
+use contract::order::Order;
+use proptest::prelude::*;
+
+use crate::fixture::{AT, Fixture, deleted, order, pulled_in};
+
+/// What may happen.
+#[derive(Clone, Debug)]
+enum Step {
+    /// An answer of an epoch names these orders in these versions, in any order and any age.
+    Answer { epoch: i64, versions: BTreeMap<i64, i64> },
+    /// Somebody approves whatever invoice of this order awaits it.
+    Approve(i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let versions = proptest::collection::btree_map(1..4_i64, 1..7_i64, 1..4);
+    prop_oneof![
+        3 => (prop_oneof![4 => Just(1), 1 => Just(2), 1 => Just(3)], versions)
+            .prop_map(|(epoch, versions)| Step::Answer { epoch, versions }),
+        2 => (1..4_i64).prop_map(Step::Approve),
+    ]
+}
+
+/// A version has one content in each history; some versions are deletions.
+fn version_of(number: i64, epoch: i64, version: i64) -> Order {
+    if (number + epoch + version) % 4 == 0 {
+        deleted(number, version)
+    } else {
+        order(number, version, number + 10 * version + 100 * (epoch % 2))
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn invoices_agree_with_orders(steps in proptest::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(check(&steps));
+    }
+}
+
+async fn check(steps: &[Step]) {
+    let fixture = Fixture::sqlite().await;
+    let mut adopted = 0;
+    let mut newest: HashMap<i64, (i64, i64)> = HashMap::new();
+    for step in steps {
+        match step {
+            Step::Answer { epoch, versions } => {
+                let orders =
+                    versions.iter().map(|(&number, &version)| version_of(number, *epoch, version));
+                let answer =
+                    Received { orders: orders.collect(), ..pulled_in(*epoch, order(1, 1, 1)) };
+                let applied = fixture.store.apply(&answer, &fixture.random, AT).await.unwrap();
+                assert_eq!(matches!(applied, Applied::Done(_)), *epoch >= adopted, "{applied:?}");
+                if *epoch >= adopted {
+                    adopted = *epoch;
+                    for (&number, &version) in versions {
+                        let known = newest.entry(number).or_default();
+                        *known = (*known).max((*epoch, version));
+                    }
+                }
+            }
+            Step::Approve(number) => {
+                for invoice in fixture.in_state(*number, InvoiceState::AwaitingApproval).await {
+                    fixture.approve(&invoice.id).await;
+                }
+            }
+        }
+        agrees(&fixture, &newest).await;
+    }
+}
+
+async fn agrees(fixture: &Fixture, newest: &HashMap<i64, (i64, i64)>) {
+    let invoices = fixture.invoices().await;
+    for (&number, &(epoch, version)) in newest {
+        let stored = fixture.order(number).await;
+        assert_eq!((stored.epoch.0, &stored.order), (epoch, &version_of(number, epoch, version)));
+
+        let live: Vec<_> =
+            invoices.iter().filter(|i| i.order_number == number && is_live(i)).collect();
+        assert_eq!(live.len(), usize::from(!stored.deleted), "{live:?}");
+        for invoice in live {
+            assert_eq!((invoice.order_version, &invoice.lines), (version, &stored.order.lines));
+        }
+    }
+    for invoice in &invoices {
+        let totals = Totals::of(&invoice.lines).unwrap();
+        assert_eq!(
+            (totals.net_minor, totals.tax_minor, totals.total_minor),
+            (invoice.net_minor, invoice.tax_minor, invoice.total_minor)
+        );
+        if let Some(id) = &invoice.replaces {
+            let replaced = invoices.iter().find(|other| &other.id == id).unwrap();
+            assert_eq!(replaced.state, InvoiceState::Credited);
+            assert_eq!(replaced.order_number, invoice.order_number);
+        }
+    }
+    gapless("2026-", invoices.iter().filter_map(|invoice| invoice.number.clone()).collect());
+    gapless("C-2026-", invoices.iter().filter_map(|i| i.credit_note_number.clone()).collect());
+}
+
+fn is_live(invoice: &Invoice) -> bool {
+    matches!(invoice.state, InvoiceState::AwaitingApproval | InvoiceState::Approved)
+}
+
+fn gapless(prefix: &str, mut numbers: Vec<String>) {
+    numbers.sort();
+    let expected: Vec<_> = (1..=numbers.len()).map(|n| format!("{prefix}{n:06}")).collect();
+    assert_eq!(numbers, expected);
+}

@@ -1,0 +1,218 @@
+//! Two at once: whoever comes first, the end is right.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use billing::invoice::InvoiceState::{Approved, AwaitingApproval, Credited, Withdrawn};
+use billing::pull::Counts;
+use billing::store::{Applied, Approval, Received, Store};
+use kit::random::Random;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use crate::fixture::{
+    AT, EPOCH, Fixture, deleted, identity, on_both_databases, order, page, pulled, token,
+};
+
+on_both_databases!(
+    of_two_identical_pages_exactly_one_counts,
+    a_page_and_its_orders_pulled_by_number,
+    answers_that_name_the_same_orders_the_other_way_round,
+    an_approval_and_a_change,
+    an_approval_and_a_deletion,
+    approvals_get_gapless_numbers,
+    credits_get_gapless_numbers,
+    an_epoch_is_adopted_once,
+);
+
+/// Races are tried this often, each time on fresh orders.
+const ROUNDS: i64 = 20;
+
+async fn take_in(store: &Arc<dyn Store>, received: &Received) -> Applied {
+    store.apply(received, &Random::from_os(), AT).await.unwrap()
+}
+
+async fn of_two_identical_pages_exactly_one_counts(fixture: Fixture) {
+    let (one, other) = (&fixture.store, &fixture.another().await);
+    for round in 0..ROUNDS {
+        // The first round also adopts the feed.
+        let received = page(round, round + 1, vec![order(round, 1, 1), order(round + 1, 1, 1)]);
+        let ends = tokio::join!(take_in(one, &received), take_in(other, &received));
+        assert!(
+            matches!(
+                ends,
+                (Applied::Done(_), Applied::Superseded) | (Applied::Superseded, Applied::Done(_))
+            ),
+            "{ends:?}"
+        );
+        let state = one.pull_state().await.unwrap();
+        assert_eq!(state.continuation_token, Some(token(EPOCH, round + 1)));
+    }
+    let totals = one.pull_state().await.unwrap().totals;
+    assert_eq!((totals.pages, totals.new), (ROUNDS, ROUNDS + 1));
+    assert_eq!(fixture.invoices().await.len(), usize::try_from(ROUNDS).unwrap() + 1);
+}
+
+async fn a_page_and_its_orders_pulled_by_number(fixture: Fixture) {
+    let other = fixture.another().await;
+    for round in 0..ROUNDS {
+        let numbers = round * 10 + 1..=round * 10 + 10;
+        // One of the pulled orders is newer than the page, one is the same, one is older.
+        let received = page(round, round + 1, numbers.clone().map(|n| order(n, 5, 5)).collect());
+        let first = round * 10 + 1;
+        let (newer, same, older) = (
+            pulled(order(first, 6, 6)),
+            pulled(order(first + 1, 5, 5)),
+            pulled(order(first + 2, 4, 4)),
+        );
+        let ends = tokio::join!(
+            take_in(&fixture.store, &received),
+            take_in(&other, &newer),
+            take_in(&other, &same),
+            take_in(&other, &older),
+        );
+        let mut counts = Counts::default();
+        for end in [ends.0, ends.1, ends.2, ends.3] {
+            match end {
+                Applied::Done(these) => counts += these,
+                other => panic!("was to be taken in: {other:?}"),
+            }
+        }
+        assert_eq!(counts.new, 10, "each is new exactly once: {counts:?}");
+        for number in numbers {
+            let version = if number == first { 6 } else { 5 };
+            assert_eq!(fixture.order(number).await.order, order(number, version, version));
+            let live = fixture.in_state(number, AwaitingApproval).await;
+            assert_eq!(live.len(), 1);
+            assert_eq!(live[0].order_version, version);
+        }
+    }
+}
+
+async fn answers_that_name_the_same_orders_the_other_way_round(fixture: Fixture) {
+    fixture.take_in(&page(0, 1, vec![])).await;
+    let other = fixture.another().await;
+    for version in 1..=ROUNDS {
+        let rising: Vec<_> = (1..=50).map(|number| order(number, version, 1)).collect();
+        let falling: Vec<_> = (1..=50).rev().map(|number| order(number, version, 1)).collect();
+        let answer = |orders| Received { orders, ..pulled(order(1, 1, 1)) };
+        let (rising, falling) = (answer(rising), answer(falling));
+        // A deadlock would be an error.
+        let ends = tokio::join!(take_in(&fixture.store, &rising), take_in(&other, &falling));
+        let (Applied::Done(one), Applied::Done(another)) = ends else { panic!("{ends:?}") };
+        // Whoever locks the first order locks them all.
+        let mut unchanged = [one.unchanged, another.unchanged];
+        unchanged.sort_unstable();
+        assert_eq!(unchanged, [0, 50]);
+    }
+}
+
+async fn an_approval_and_a_change(fixture: Fixture) {
+    let other = fixture.another().await;
+    for number in 1..=ROUNDS {
+        fixture.take_in(&pulled(order(number, 1, 1))).await;
+        let id = fixture.in_state(number, AwaitingApproval).await.remove(0).id;
+        let change = pulled(order(number, 2, 2));
+        let (approval, _) =
+            tokio::join!(fixture.store.approve(&id, None, AT), take_in(&other, &change));
+        let Approval::Approved(approved) = approval.unwrap() else { panic!("was to be approved") };
+        let awaiting = fixture.in_state(number, AwaitingApproval).await;
+        if approved.order_version == 1 {
+            // Approved first: what was approved is credited and replaced.
+            assert_eq!(fixture.in_state(number, Credited).await[0].number, approved.number);
+            assert_eq!((awaiting.len(), awaiting[0].order_version), (1, 2));
+        } else {
+            // Changed first: the new content is what was approved.
+            assert_eq!(approved.lines, order(number, 2, 2).lines);
+            assert_eq!(fixture.in_state(number, Approved).await, [*approved]);
+            assert_eq!(awaiting, []);
+        }
+    }
+}
+
+async fn an_approval_and_a_deletion(fixture: Fixture) {
+    let other = fixture.another().await;
+    let mut numbers = 0;
+    for number in 1..=ROUNDS {
+        fixture.take_in(&pulled(order(number, 1, 1))).await;
+        let id = fixture.in_state(number, AwaitingApproval).await.remove(0).id;
+        let deletion = pulled(deleted(number, 2));
+        let (approval, _) =
+            tokio::join!(fixture.store.approve(&id, None, AT), take_in(&other, &deletion));
+        let invoice = fixture.store.invoice(&id).await.unwrap().unwrap();
+        match approval.unwrap() {
+            Approval::Approved(approved) => {
+                numbers += 1;
+                assert_eq!((invoice.state, &invoice.number), (Credited, &approved.number));
+                assert_eq!(invoice.number, Some(format!("2026-{numbers:06}")));
+            }
+            Approval::WrongState(Withdrawn) => {
+                assert_eq!((invoice.state, invoice.number), (Withdrawn, None));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn approvals_get_gapless_numbers(fixture: Fixture) {
+    let orders = (1..=20).map(|number| order(number, 1, 1)).collect();
+    fixture.take_in(&page(0, 20, orders)).await;
+    let stores = [fixture.store.clone(), fixture.another().await];
+    let start = Arc::new(Barrier::new(40));
+    let mut approvals = JoinSet::new();
+    // Each is approved in both processes: the second approval finds it done.
+    for invoice in fixture.invoices().await {
+        for store in stores.clone() {
+            let (id, start) = (invoice.id.clone(), start.clone());
+            approvals.spawn(async move {
+                start.wait().await;
+                store.approve(&id, None, AT).await.unwrap()
+            });
+        }
+    }
+    let mut given = Vec::new();
+    while let Some(approval) = approvals.join_next().await {
+        let Approval::Approved(invoice) = approval.unwrap() else { panic!("was to be approved") };
+        given.push((invoice.number.unwrap(), invoice.id));
+    }
+    let distinct: BTreeSet<_> = given.iter().collect();
+    assert_eq!((given.len(), distinct.len()), (40, 20));
+    let numbers: Vec<_> = distinct.into_iter().map(|(number, _)| number.clone()).collect();
+    assert_eq!(numbers, (1..=20).map(|n| format!("2026-{n:06}")).collect::<Vec<_>>());
+}
+
+async fn credits_get_gapless_numbers(fixture: Fixture) {
+    let orders = (1..=20).map(|number| order(number, 1, 1)).collect();
+    fixture.take_in(&page(0, 20, orders)).await;
+    for invoice in fixture.invoices().await {
+        fixture.approve(&invoice.id).await;
+    }
+    let stores = [fixture.store.clone(), fixture.another().await];
+    let start = Arc::new(Barrier::new(10));
+    let mut pulls = JoinSet::new();
+    for place in 0..10 {
+        let (store, start) = (stores[place % 2].clone(), start.clone());
+        let first = i64::try_from(2 * place).unwrap() + 1;
+        pulls.spawn(async move {
+            let orders = vec![deleted(first, 2), order(first + 1, 2, 2)];
+            let received = Received { orders, ..pulled(order(1, 1, 1)) };
+            start.wait().await;
+            take_in(&store, &received).await
+        });
+    }
+    while let Some(applied) = pulls.join_next().await {
+        assert!(matches!(applied.unwrap(), Applied::Done(_)));
+    }
+    let credit_notes: BTreeSet<_> =
+        fixture.invoices().await.into_iter().filter_map(|i| i.credit_note_number).collect();
+    assert_eq!(credit_notes, (1..=20).map(|n| format!("C-2026-{n:06}")).collect());
+}
+
+async fn an_epoch_is_adopted_once(fixture: Fixture) {
+    let (one, other) = (&fixture.store, &fixture.another().await);
+    for epoch in 1..=ROUNDS {
+        let identity = identity(epoch);
+        let (a, b) = tokio::join!(one.adopt_epoch(&identity), other.adopt_epoch(&identity));
+        assert!(a.unwrap() != b.unwrap());
+    }
+}

@@ -1,0 +1,104 @@
+//! Both databases have the same tables, and migrating again changes nothing.
+
+use std::collections::BTreeSet;
+
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
+
+use crate::fixture::{Fixture, on_both_databases, order, page};
+
+on_both_databases!(migrating_again_changes_nothing);
+
+async fn migrating_again_changes_nothing(fixture: Fixture) {
+    fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
+    let before = fixture.everything().await;
+    let (one, other) = tokio::join!(fixture.another(), fixture.another());
+    one.ping().await.unwrap();
+    other.ping().await.unwrap();
+    assert_eq!(fixture.everything().await, before);
+}
+
+#[tokio::test]
+async fn both_databases_have_the_same_schema() {
+    let (sqlite, postgres) = (Fixture::sqlite().await, Fixture::postgres().await);
+    let mut on_sqlite = SqliteConnection::connect(&sqlite.url()).await.unwrap();
+    let mut on_postgres = PgConnection::connect(&postgres.url()).await.unwrap();
+    for (what, sqlite, postgres) in [
+        ("columns", SQLITE_COLUMNS, POSTGRES_COLUMNS),
+        ("indexes", SQLITE_INDEXES, POSTGRES_INDEXES),
+        ("references", SQLITE_REFERENCES, POSTGRES_REFERENCES),
+    ] {
+        let of_sqlite: BTreeSet<String> = sqlx::query(AssertSqlSafe(sqlite))
+            .fetch_all(&mut on_sqlite)
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| row.get(0))
+            .collect();
+        let of_postgres: BTreeSet<String> = sqlx::query(AssertSqlSafe(postgres))
+            .fetch_all(&mut on_postgres)
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| row.get(0))
+            .collect();
+        assert!(!of_sqlite.is_empty(), "no {what} were found");
+        assert_eq!(of_sqlite, of_postgres, "{what}");
+    }
+}
+
+// Each gives one column of descriptions. A column of a primary key is never null on either.
+
+const SQLITE_COLUMNS: &str = "
+    select t.name || '.' || c.name || ' ' || lower(c.type)
+           || case when c.\"notnull\" = 1 or c.pk > 0 then ' not null' else '' end
+           || case when c.pk > 0 then ' key ' || c.pk else '' end
+    from sqlite_schema t join pragma_table_info(t.name) c
+    where t.type = 'table' and t.name <> '_sqlx_migrations'";
+
+const POSTGRES_COLUMNS: &str = "
+    select c.table_name || '.' || c.column_name || ' '
+           || case c.data_type when 'bigint' then 'integer' when 'boolean' then 'integer'
+                               else c.data_type end
+           || case when c.is_nullable = 'NO' then ' not null' else '' end
+           || coalesce((
+               select ' key ' || array_position(i.indkey::int[], c.ordinal_position::int) + 1
+               from pg_index i
+               where i.indrelid = c.table_name::regclass and i.indisprimary
+                 and c.ordinal_position::int = any (i.indkey::int[])
+           ), '')
+    from information_schema.columns c
+    where c.table_schema = 'public' and c.table_name <> '_sqlx_migrations'";
+
+const SQLITE_INDEXES: &str = "
+    select t.name || ' (' || (
+               select group_concat(c.name, ', ' order by c.seqno) from pragma_index_info(i.name) c
+           ) || ')'
+           || case when i.\"unique\" = 1 then ' unique' else '' end
+           || case when i.partial = 1 then ' partial' else '' end
+    from sqlite_schema t join pragma_index_list(t.name) i
+    where t.type = 'table' and t.name <> '_sqlx_migrations' and i.origin <> 'pk'";
+
+const POSTGRES_INDEXES: &str = "
+    select i.indrelid::regclass::text || ' (' || (
+               select string_agg(a.attname, ', ' order by array_position(i.indkey::int[], a.attnum::int))
+               from pg_attribute a
+               where a.attrelid = i.indrelid and a.attnum::int = any (i.indkey::int[])
+           ) || ')'
+           || case when i.indisunique then ' unique' else '' end
+           || case when i.indpred is not null then ' partial' else '' end
+    from pg_index i join pg_class t on t.oid = i.indrelid
+    where t.relnamespace = 'public'::regnamespace and not i.indisprimary
+      and t.relname <> '_sqlx_migrations'";
+
+const SQLITE_REFERENCES: &str = "
+    select t.name || '.' || f.\"from\" || ' to ' || f.\"table\" || '.' || f.\"to\"
+    from sqlite_schema t join pragma_foreign_key_list(t.name) f
+    where t.type = 'table'";
+
+const POSTGRES_REFERENCES: &str = "
+    select k.conrelid::regclass::text || '.' || a.attname
+           || ' to ' || k.confrelid::regclass::text || '.' || b.attname
+    from pg_constraint k
+    join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[1]
+    join pg_attribute b on b.attrelid = k.confrelid and b.attnum = k.confkey[1]
+    where k.contype = 'f'";
