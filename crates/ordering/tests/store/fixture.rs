@@ -44,7 +44,7 @@ pub(crate) struct Fixture {
 
 enum Database {
     Sqlite(testkit::sqlite::TestFile),
-    Postgres(testkit::postgres::TestDatabase),
+    Postgres(Box<testkit::postgres::TestDatabase>),
 }
 
 /// A connection beside the store: another program that works on the same database.
@@ -59,7 +59,7 @@ impl Fixture {
     }
 
     pub(crate) async fn postgres() -> Self {
-        Self::of(Database::Postgres(testkit::postgres::database().await)).await
+        Self::of(Database::Postgres(Box::new(testkit::postgres::database().await))).await
     }
 
     async fn of(database: Database) -> Self {
