@@ -1,6 +1,7 @@
 //! The pull's two steps: draining the feed, and fetching a single order.
 
 use std::cmp::Ordering;
+use std::sync::atomic::{self, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use super::client::FeedClient;
 use super::{Counts, PullError};
 use crate::store::{Advance, Applied, PullState, Received, Store};
 
-/// How late the loop's next sign of life may be before something is wrong with it: longer than a
-/// page may take to arrive and be taken in.
+/// How long the loop may be silent, besides its pauses, before something is wrong with it: longer
+/// than a page may take to arrive and be taken in.
 const GRACE: Duration = Duration::from_mins(2);
 
 /// Pulls from ordering: pages on a timer, single orders on demand.
@@ -30,7 +31,10 @@ pub struct Puller {
     blocked: Mutex<Option<Blocked>>,
     /// Wakes the loop.
     pub(super) bell: Notify,
-    pub(super) heartbeat: Heartbeat,
+    /// Beats with every page and every turn of the loop.
+    heartbeat: Heartbeat,
+    /// How long the loop waits until its next turn, in milliseconds.
+    pause: AtomicU64,
 }
 
 /// Another feed answered. Nothing more is asked until an operator has decided how to go on, which
@@ -64,6 +68,7 @@ impl Puller {
             blocked: Mutex::default(),
             bell: Notify::new(),
             heartbeat,
+            pause: AtomicU64::new(0),
         }
     }
 
@@ -116,8 +121,17 @@ impl Puller {
         if let Some(feed) = self.unknown_feed() {
             return Some(PullError::UnknownFeed(feed).to_string());
         }
-        let age = self.heartbeat.age(self.clock.now());
-        (age > GRACE).then(|| format!("the pull loop has not moved for {} s", age.as_secs()))
+        let pause = Duration::from_millis(self.pause.load(atomic::Ordering::Relaxed));
+        let silence = self.heartbeat.age(self.clock.now());
+        (silence > pause + GRACE)
+            .then(|| format!("the pull loop has not moved for {} s", silence.as_secs()))
+    }
+
+    /// The loop has done its turn, and is silent for `pause`.
+    pub(super) fn expect_silence(&self, pause: Duration) {
+        let millis = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.pause.store(millis, atomic::Ordering::Relaxed);
+        self.heartbeat.beat(self.clock.now());
     }
 
     /// The feed that answered instead of the adopted one: nothing more is asked until an operator

@@ -45,8 +45,7 @@ impl Puller {
                     .pause(&error)
                     .unwrap_or(interval),
             };
-            // Alive as long as it does not oversleep.
-            self.heartbeat.beat(self.clock.now() + pause);
+            self.expect_silence(pause);
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 () = self.bell.notified() => {}

@@ -48,6 +48,8 @@ where
     F: Fn() -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Reasons> + Send + 'static,
 {
+    // Recording starts here, before the first request: what happens earlier is not counted.
+    telemetry::metrics();
     Router::new()
         .route("/health/live", get(|| async { Json(json!({"status": "live"})) }))
         .route("/health/ready", get(ready::<F, Fut>).with_state(check))

@@ -1,0 +1,29 @@
+//! The service against an ordering that does what a test tells it: every answer a feed can give,
+//! the loop, and the API.
+
+mod ordering;
+mod world;
+
+mod api;
+mod bad_answers;
+mod histories;
+mod looping;
+mod problems;
+
+/// Makes each case a test of its own on both databases: `case::sqlite` and `case::postgres`.
+macro_rules! on_both_databases {
+    ($($case:ident),+ $(,)?) => {
+        $(mod $case {
+            #[tokio::test]
+            async fn sqlite() {
+                super::$case(crate::world::World::sqlite().await).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                super::$case(crate::world::World::postgres().await).await;
+            }
+        })+
+    };
+}
+use on_both_databases;

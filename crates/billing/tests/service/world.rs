@@ -1,0 +1,217 @@
+//! A database, the service's parts over it, and an ordering under the test's control.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use billing::http::{AppState, router};
+use billing::pull::client::FeedClient;
+use billing::pull::{Counts, PullError, Puller};
+use billing::settings::SourceSettings;
+use billing::store::{InvoiceFilter, PullState, Store, open};
+use contract::feed::ContinuationToken;
+use kit::clock::ManualClock;
+use kit::random::Random;
+use serde_json::Value;
+use tower::ServiceExt;
+use wiremock::matchers::{method, path, query_param, query_param_is_missing};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::ordering::{AT, order, page};
+
+/// How long billing waits for ordering.
+pub(crate) const PULL_TIMEOUT: Duration = Duration::from_millis(500);
+/// What callers of billing's API must present, and what billing presents to ordering.
+pub(crate) const TOKEN: &str = "s3cret";
+
+/// The service's parts over a database of its own.
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) puller: Arc<Puller>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) ordering: MockServer,
+    pub(crate) database_url: String,
+    router: Router,
+    // Removes the database when the test is over.
+    _database: Box<dyn Any>,
+}
+
+/// An answer of the API.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl World {
+    pub(crate) async fn sqlite() -> Self {
+        let file = testkit::sqlite::file();
+        Self::over(file.url(), Box::new(file)).await
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        let database = testkit::postgres::database().await;
+        Self::over(database.url(), Box::new(database)).await
+    }
+
+    /// Over a database that somebody else takes care of.
+    pub(crate) async fn on(database_url: String) -> Self {
+        Self::over(database_url, Box::new(())).await
+    }
+
+    async fn over(database_url: String, database: Box<dyn Any>) -> Self {
+        let ordering = MockServer::start().await;
+        let clock = ManualClock::at(AT);
+        let store = open(&database_url.parse().unwrap()).await.unwrap();
+        let puller = puller(&store, &ordering.uri(), PULL_TIMEOUT, &clock, Random::seeded(7));
+        let state = AppState {
+            store: Arc::clone(&store),
+            puller: Arc::clone(&puller),
+            clock: clock.clone(),
+            random: Random::seeded(11),
+            link_timeout: PULL_TIMEOUT,
+            ordering_url: ordering.uri().parse().unwrap(),
+        };
+        let router = router(state, Some(TOKEN.parse().unwrap()));
+        Self { store, puller, clock, ordering, database_url, router, _database: database }
+    }
+
+    /// Another puller over the same database, as another process has it: from the ordering at
+    /// `address`, which may take its time.
+    pub(crate) fn patient_puller(&self, address: &str) -> Arc<Puller> {
+        puller(&self.store, address, Duration::from_mins(1), &self.clock, Random::seeded(13))
+    }
+
+    /// Ordering answers with `answer` when it is asked for the page behind `after`, and to nothing
+    /// that it answered before.
+    pub(crate) async fn answers(
+        &self,
+        after: Option<&ContinuationToken>,
+        answer: ResponseTemplate,
+    ) {
+        self.ordering.reset().await;
+        self.also_answers(after, answer).await;
+    }
+
+    /// Like [`World::answers`], beside what it answered before.
+    pub(crate) async fn also_answers(
+        &self,
+        after: Option<&ContinuationToken>,
+        answer: ResponseTemplate,
+    ) {
+        let mock = Mock::given(method("GET")).and(path("/feed/v1/orders"));
+        let mock = match after {
+            Some(token) => mock.and(query_param("after", token.to_string())),
+            None => mock.and(query_param_is_missing("after")),
+        };
+        mock.respond_with(answer).mount(&self.ordering).await;
+    }
+
+    /// Ordering answers with `answer` when it is asked for one order.
+    pub(crate) async fn answers_order(&self, number: i64, answer: ResponseTemplate) {
+        self.ordering.reset().await;
+        Mock::given(method("GET"))
+            .and(path(format!("/feed/v1/orders/{number}")))
+            .respond_with(answer)
+            .mount(&self.ordering)
+            .await;
+    }
+
+    /// Pulls orders 1 and 2, so that the token is at 2.
+    pub(crate) async fn pull_two_orders(&self) {
+        let two = page(vec![order(1, 1, 1), order(2, 1, 2)]);
+        self.answers(None, crate::ordering::ok(two)).await;
+        let counts = self.puller.pull_once().await.unwrap();
+        assert_eq!(counts, Counts { pages: 1, new: 2, ..Counts::default() });
+    }
+
+    /// How many times ordering was asked since it was told what to answer.
+    pub(crate) async fn times_asked(&self) -> usize {
+        self.ordering.received_requests().await.unwrap().len()
+    }
+
+    pub(crate) async fn pull_state(&self) -> PullState {
+        self.store.pull_state().await.unwrap()
+    }
+
+    /// Everything that a failed pull must leave as it is.
+    pub(crate) async fn data(&self) -> impl PartialEq + std::fmt::Debug + use<> {
+        let state = self.pull_state().await;
+        let position = (state.identity, state.continuation_token, state.last_sequence_nr);
+        let orders = self.store.orders(None, 1_000).await.unwrap();
+        let invoices = self.store.invoices(&InvoiceFilter::default(), 1_000).await.unwrap();
+        (position, state.totals, orders, invoices)
+    }
+
+    /// Pulls in vain, and checks that nothing was changed but the failure noted.
+    pub(crate) async fn pull_in_vain(&self) -> PullError {
+        let before = self.data().await;
+        let failures = self.pull_state().await.consecutive_failures;
+        let error = self.puller.pull_once().await.expect_err("the pull was to fail");
+        assert_eq!(self.data().await, before, "{error}");
+        let after = self.pull_state().await;
+        assert_eq!(after.consecutive_failures, failures + 1, "{error}");
+        assert_eq!(after.last_error, Some(error.to_string()));
+        error
+    }
+
+    /// Asks the API with the token.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        self.ask_with(method, path, &[], body).await
+    }
+
+    /// Asks the API with the token and these headers.
+    pub(crate) async fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {TOKEN}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = match body {
+            Some(body) => {
+                request = request.header("content-type", "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        self.send(request.body(body).unwrap()).await
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let body = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+}
+
+fn puller(
+    store: &Arc<dyn Store>,
+    ordering: &str,
+    pull_timeout: Duration,
+    clock: &Arc<ManualClock>,
+    random: Random,
+) -> Arc<Puller> {
+    let source = SourceSettings {
+        ordering_url: ordering.parse().unwrap(),
+        ordering_token: Some(TOKEN.parse().unwrap()),
+        pull_limit: 100,
+        pull_timeout,
+    };
+    let client = FeedClient::new(&source, clock.clone()).unwrap();
+    Arc::new(Puller::new(Arc::clone(store), client, clock.clone(), random))
+}
