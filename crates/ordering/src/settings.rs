@@ -26,7 +26,6 @@ pub struct Cli {
 
 /// What the program can do.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, at start")]
 pub enum Command {
     /// Serve the feed, the API and the pages; brings the schema up to date first.
     Serve(ServeSettings),

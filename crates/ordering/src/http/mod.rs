@@ -54,6 +54,13 @@ pub struct AppState {
     pub client: reqwest::Client,
 }
 
+impl AppState {
+    /// How long a sequencer may be silent.
+    fn patience(&self) -> Duration {
+        (self.sequencer_interval * 5).max(Duration::from_secs(10))
+    }
+}
+
 /// All addresses of the service. Feed and API are for callers with the token, when there is one.
 pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
     let (for_programs, description) = OpenApiRouter::with_openapi(openapi::base())
@@ -88,9 +95,8 @@ async fn not_ready(state: AppState) -> Reasons {
         tracing::warn!(error = kit::telemetry::chain(&error), "the database does not answer");
         reasons.push("the database does not answer".to_owned());
     }
-    let patience = (state.sequencer_interval * 5).max(Duration::from_secs(10));
     let silence = state.heartbeat.age(state.clock.now());
-    if silence > patience {
+    if silence > state.patience() {
         reasons.push(format!("the sequencer has stamped nothing for {} s", silence.as_secs()));
     }
     reasons

@@ -106,7 +106,7 @@ pub async fn run(
         report: Report::default(),
     };
     let bar = progress_bar(rows_left.values().sum());
-    // Orders by InvoiceNo that have begun and are not whole yet.
+    // Orders by invoice number that have begun and are not whole yet.
     let mut begun = HashMap::<Vec<u8>, Pending>::new();
     let mut reader = open(file)?;
     let mut record = ByteRecord::new();
@@ -190,10 +190,10 @@ impl Import<'_> {
     }
 }
 
-/// How many rows there are of each InvoiceNo, exactly as it is spelled.
+/// How many rows there are of each invoice number, exactly as it is spelled.
 fn count_rows(file: &Path) -> Result<HashMap<Vec<u8>, u64>, ImportError> {
     let mut reader = open(file)?;
-    if reader.byte_headers().map_err(|error| read_error(file, error))? != &COLUMNS[..] {
+    if reader.byte_headers().map_err(|error| read_error(file, error))? != COLUMNS[..] {
         return Err(ImportError::Columns(file.to_owned()));
     }
     let mut rows = HashMap::<Vec<u8>, u64>::new();

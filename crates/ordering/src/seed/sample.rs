@@ -87,7 +87,10 @@ const ORDERS: [Sample; 12] = [
 ];
 
 /// Between two sample orders: so that their dates differ.
-const APART: Duration = Duration::from_secs(19 * 3_600);
+const APART: Duration = Duration::from_hours(19);
+
+/// How long ago the first of them was written; longer than all of them take.
+const SPAN: Duration = Duration::from_hours(240);
 
 /// Keeps the sample customers and orders, unless there is an order already; whether it did.
 ///
@@ -97,10 +100,7 @@ pub async fn sample(store: &dyn Store, clock: &dyn Clock, random: &Random) -> db
     if !store.orders(&OrderFilter::default(), 1).await?.is_empty() {
         return Ok(false);
     }
-    let now = clock.now();
-    let begin = Timestamp::from_micros(
-        now.micros() - i64::try_from(APART.as_micros()).unwrap_or(0) * ORDERS.len() as i64,
-    );
+    let begin = before(clock.now(), SPAN);
     let mut customers = Vec::with_capacity(CUSTOMERS.len());
     for customer in &CUSTOMERS {
         let id = random.uuid(begin);
@@ -116,13 +116,17 @@ pub async fn sample(store: &dyn Store, clock: &dyn Clock, random: &Random) -> db
         };
         let (number, fate) = (order.number, sample.4);
         if fate != Draft {
-            store.confirm_order(number, None, at + Duration::from_secs(40 * 60)).await?;
+            store.confirm_order(number, None, at + Duration::from_mins(40)).await?;
         }
         if fate == Deleted {
-            store.delete_order(number, None, at + Duration::from_secs(3 * 3_600)).await?;
+            store.delete_order(number, None, at + Duration::from_hours(3)).await?;
         }
     }
     Ok(true)
+}
+
+fn before(now: Timestamp, by: Duration) -> Timestamp {
+    Timestamp::from_micros(now.micros() - i64::try_from(by.as_micros()).unwrap_or(0))
 }
 
 fn customer_input(&[name, email, line1, postal_code, city, country]: &[&str; 6]) -> CustomerInput {

@@ -1,5 +1,6 @@
 //! A store of its own, and an import into it.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,29 +41,24 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) random: Random,
     directory: TempDir,
-    _database: Database,
-}
-
-/// Removed when the case is over.
-enum Database {
-    Sqlite(#[expect(dead_code, reason = "held")] testkit::sqlite::TestFile),
-    Postgres(#[expect(dead_code, reason = "held")] testkit::postgres::TestDatabase),
+    /// Removed when the case is over.
+    _database: Box<dyn Any + Send>,
 }
 
 impl World {
     pub(crate) async fn sqlite() -> Self {
         let file = testkit::sqlite::file();
         let url = file.url();
-        Self::over(&url, Database::Sqlite(file)).await
+        Self::over(&url, Box::new(file)).await
     }
 
     pub(crate) async fn postgres() -> Self {
         let database = testkit::postgres::database().await;
         let url = database.url();
-        Self::over(&url, Database::Postgres(database)).await
+        Self::over(&url, Box::new(database)).await
     }
 
-    async fn over(url: &str, database: Database) -> Self {
+    async fn over(url: &str, database: Box<dyn Any + Send>) -> Self {
         let random = Random::seeded(1);
         let store = open(&url.parse().unwrap(), &random, AT).await.unwrap();
         let directory = tempfile::tempdir().unwrap();

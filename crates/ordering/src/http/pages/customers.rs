@@ -14,14 +14,14 @@ use kit::http::read::Params;
 use kit::show;
 
 use super::field_errors::FieldErrors;
-use super::{Notice, address, fields, frame, searchable};
+use super::{Notice, address, cut, fields, frame, searchable};
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::order::{Customer, CustomerInput};
 use crate::store::Change;
 
 /// Customers a page.
-const PAGE: usize = 50;
+const PAGE: i64 = 50;
 
 #[derive(Template, WebTemplate)]
 #[template(path = "customers.html")]
@@ -46,9 +46,8 @@ impl ListPage {
 /// The list; `after` turns the page.
 pub(super) async fn list(State(state): State<AppState>, params: Params) -> Result<ListPage> {
     let after = Some(searchable(params.text("after"))).filter(|after| !after.is_empty());
-    let mut customers = state.store.customers(after.as_deref(), PAGE as i64 + 1).await?;
-    let more = customers.len() > PAGE;
-    customers.truncate(PAGE);
+    let mut customers = state.store.customers(after.as_deref(), PAGE + 1).await?;
+    let more = cut(&mut customers, PAGE);
     let last = customers.last().filter(|_| more);
     Ok(ListPage {
         frame: frame("/customers"),

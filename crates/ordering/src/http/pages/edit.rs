@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::field_errors::FieldErrors;
 use super::order_form::OrderForm;
-use super::{Notice, frame, searchable};
+use super::{Notice, cut, frame, searchable};
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::store::{Change, Created, IdempotencyKey};
@@ -78,7 +78,7 @@ pub(super) async fn create(State(state): State<AppState>, body: Bytes) -> Respon
         form.key = new_key(&state);
     }
     // The same form sent twice, by a double click or after going back, is the same order.
-    let fingerprint = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint = format!("{:x}", Sha256::digest(&body));
     let key = IdempotencyKey { key: form.key.clone(), fingerprint };
     match state.store.create_order(&input, Some(&key), state.clock.now()).await {
         Ok(Created::Order(order)) => {
@@ -246,8 +246,7 @@ impl<'a> Editor<'a> {
 /// The first customers, and the one that is chosen.
 async fn customers(state: &AppState, chosen: &str) -> db::Result<Customers> {
     let mut customers = state.store.customers(None, LISTED_CUSTOMERS + 1).await?;
-    let more = customers.len() > usize::try_from(LISTED_CUSTOMERS).unwrap_or(usize::MAX);
-    customers.truncate(usize::try_from(LISTED_CUSTOMERS).unwrap_or(usize::MAX));
+    let more = cut(&mut customers, LISTED_CUSTOMERS);
     let mut listed: Vec<_> =
         customers.into_iter().map(|customer| (customer.id, customer.input.name)).collect();
     let chosen = searchable(Some(chosen));

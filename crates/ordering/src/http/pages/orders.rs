@@ -15,14 +15,14 @@ use kit::http::frame::Frame;
 use kit::http::read::Params;
 use kit::show;
 
-use super::{Notice, address, confirm, fields, frame, searchable};
+use super::{Notice, address, confirm, cut, fields, frame, searchable};
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::order::Customer;
 use crate::store::{Change, HistoryEntry, OrderFilter};
 
 /// Orders a page.
-const PAGE: usize = 50;
+const PAGE: i64 = 50;
 
 #[derive(Template, WebTemplate)]
 #[template(path = "orders.html")]
@@ -58,9 +58,8 @@ pub(super) async fn list(State(state): State<AppState>, params: Params) -> Resul
         after,
     };
     // One more than fits tells whether there is a next page.
-    let mut orders = state.store.orders(&filter, PAGE as i64 + 1).await?;
-    let more = orders.len() > PAGE;
-    orders.truncate(PAGE);
+    let mut orders = state.store.orders(&filter, PAGE + 1).await?;
+    let more = cut(&mut orders, PAGE);
     let page_after = |after: &str| {
         let state = chosen.map(OrderState::as_str).unwrap_or_default();
         let customer = filter.customer_id.as_deref().unwrap_or_default();

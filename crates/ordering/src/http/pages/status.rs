@@ -1,7 +1,5 @@
 //! How the feed is doing, for people.
 
-use std::time::Duration;
-
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::State;
@@ -13,10 +11,6 @@ use kit::show;
 use super::frame;
 use crate::error::Result;
 use crate::http::AppState;
-
-/// A sequencer that has not looked for so long is late. The longest interval people choose is
-/// some seconds.
-const LATE: Duration = Duration::from_secs(30);
 
 #[derive(Template, WebTemplate)]
 #[template(path = "status.html")]
@@ -37,7 +31,7 @@ pub(super) async fn show(State(state): State<AppState>) -> Result<StatusPage> {
     Ok(StatusPage {
         frame: frame("/status"),
         epoch_began: Timestamp::from_micros(status.epoch.0.saturating_mul(1_000)),
-        late: status.last_tick_at.is_none_or(|tick| now.since(tick) > LATE),
+        late: status.last_tick_at.is_none_or(|tick| now.since(tick) > state.patience()),
         last_tick: status.last_tick_at.map(|tick| (tick, show::ago(tick, now))),
         status,
     })
