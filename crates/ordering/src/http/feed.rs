@@ -36,7 +36,9 @@ pub(super) fn routes(state: &AppState) -> OpenApiRouter<AppState> {
         .routes(routes!(orders))
         .routes(routes!(order))
         .routes(routes!(status))
-        .fallback(|| async { Error::not_found("address of the feed like this") })
+        .fallback(|| async {
+            Error::new(ProblemCode::NotFound, "There is nothing at this address.")
+        })
         .layer(from_fn_with_state(state.clone(), name_the_feed))
 }
 
@@ -48,6 +50,7 @@ pub(super) fn routes(state: &AppState) -> OpenApiRouter<AppState> {
 #[utoipa::path(
     get,
     path = "/orders",
+    operation_id = "readFeed",
     tag = "feed",
     params(
         ("after" = Option<ContinuationToken>, Query,
@@ -86,6 +89,7 @@ async fn orders(
 #[utoipa::path(
     get,
     path = "/orders/{number}",
+    operation_id = "readFeedOrder",
     tag = "feed",
     params(("number" = i64, Path, description = "The order's number")),
     responses((status = 200, body = FeedOrder), FeedProblems)
@@ -106,6 +110,7 @@ async fn order(
 #[utoipa::path(
     get,
     path = "/status",
+    operation_id = "readFeedStatus",
     tag = "feed",
     responses((status = 200, body = FeedStatus), FeedProblems)
 )]

@@ -38,6 +38,7 @@ struct CustomerList {
 #[utoipa::path(
     post,
     path = "/customers",
+    operation_id = "createCustomer",
     tag = "customers",
     request_body = CustomerInput,
     responses(
@@ -60,6 +61,7 @@ async fn create(State(state): State<AppState>, body: JsonBody) -> Result<impl In
 #[utoipa::path(
     get,
     path = "/customers",
+    operation_id = "listCustomers",
     tag = "customers",
     params(
         ("after" = Option<String>, Query, description = "The `next` of the answer before"),
@@ -84,6 +86,7 @@ async fn list(State(state): State<AppState>, params: Params) -> Result<Json<Cust
 #[utoipa::path(
     get,
     path = "/customers/{id}",
+    operation_id = "getCustomer",
     tag = "customers",
     params(("id" = String, Path, description = "The customer's id")),
     responses(
@@ -109,6 +112,7 @@ async fn get(
 #[utoipa::path(
     put,
     path = "/customers/{id}",
+    operation_id = "replaceCustomer",
     tag = "customers",
     params(
         ("id" = String, Path, description = "The customer's id"),

@@ -47,6 +47,7 @@ struct OrderList {
 #[utoipa::path(
     post,
     path = "/orders",
+    operation_id = "createOrder",
     tag = "orders",
     params(
         ("Idempotency-Key" = Option<String>, Header,
@@ -79,6 +80,7 @@ async fn create(
 #[utoipa::path(
     get,
     path = "/orders",
+    operation_id = "listOrders",
     tag = "orders",
     params(
         ("state" = Option<OrderState>, Query, description = "Only those in this state"),
@@ -111,6 +113,7 @@ async fn list(State(state): State<AppState>, params: Params) -> Result<Json<Orde
 #[utoipa::path(
     get,
     path = "/orders/{number}",
+    operation_id = "getOrder",
     tag = "orders",
     params(("number" = i64, Path, description = "The order's number")),
     responses(
@@ -136,6 +139,7 @@ async fn get(
 #[utoipa::path(
     put,
     path = "/orders/{number}",
+    operation_id = "replaceOrder",
     tag = "orders",
     params(
         ("number" = i64, Path, description = "The order's number"),
@@ -170,6 +174,7 @@ async fn replace(
 #[utoipa::path(
     post,
     path = "/orders/{number}/confirm",
+    operation_id = "confirmOrder",
     tag = "orders",
     params(
         ("number" = i64, Path, description = "The order's number"),
@@ -202,6 +207,7 @@ async fn confirm(
 #[utoipa::path(
     delete,
     path = "/orders/{number}",
+    operation_id = "deleteOrder",
     tag = "orders",
     params(
         ("number" = i64, Path, description = "The order's number"),

@@ -1,0 +1,11 @@
+//! The service over HTTP: the real router on a real store; the sequencer ticks when a test says so.
+
+mod customers;
+mod description;
+mod feed;
+mod fixture;
+mod orders;
+mod problems;
+mod serve;
+mod site;
+mod wait;
