@@ -41,7 +41,7 @@ macro_rules! on_both_databases {
 pub(crate) use on_both_databases;
 
 /// Long enough to never come within a test.
-const NEVER: Duration = Duration::from_secs(3_600);
+const NEVER: Duration = Duration::from_hours(1);
 
 /// The service without a listener.
 #[derive(Clone)]
@@ -57,7 +57,7 @@ pub(crate) struct App {
 /// Removed with the last clone of its [`App`].
 enum Database {
     Sqlite(testkit::sqlite::TestFile),
-    Postgres(testkit::postgres::TestDatabase),
+    Postgres(Box<testkit::postgres::TestDatabase>),
 }
 
 impl App {
@@ -66,7 +66,7 @@ impl App {
     }
 
     pub(crate) async fn postgres() -> Self {
-        Self::on(Database::Postgres(testkit::postgres::database().await), NEVER).await
+        Self::on(Database::Postgres(Box::new(testkit::postgres::database().await)), NEVER).await
     }
 
     /// A service that looks for itself every `interval` for what others have stamped.
