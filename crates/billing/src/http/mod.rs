@@ -15,7 +15,9 @@ use kit::random::Random;
 use kit::settings::Secret;
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
 
+use crate::error::{Error, Result};
 use crate::pull::Puller;
 use crate::store::Store;
 
@@ -66,4 +68,14 @@ async fn not_ready(state: AppState) -> health::Reasons {
     }
     reasons.extend(state.puller.blocked());
     reasons
+}
+
+/// The id of an invoice, as an address names it, in the store's spelling. What is no UUID names no
+/// invoice, and never reaches the database.
+fn invoice_id(text: &str) -> Result<String> {
+    text.parse::<Uuid>().map(|id| id.to_string()).map_err(|_| no_invoice())
+}
+
+fn no_invoice() -> Error {
+    Error::not_found("invoice with this id")
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use contract::problem::{MEDIA_TYPE, Problem, ProblemCode};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
-use utoipa::{IntoResponses, Modify, OpenApi as _};
+use contract::problem::{Problem, ProblemCode};
+use kit::http::openapi::{BearerToken, problems};
+use utoipa::openapi::{OpenApi, RefOr, Response};
+use utoipa::{IntoResponses, OpenApi as _};
 
 /// The description before the addresses are added.
 pub(super) fn base() -> OpenApi {
@@ -32,19 +32,6 @@ pub(super) fn base() -> OpenApi {
 )]
 struct Base;
 
-struct BearerToken;
-
-impl Modify for BearerToken {
-    fn modify(&self, api: &mut OpenApi) {
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .description(Some("The API token that the service was started with, if any."))
-            .build();
-        let components = api.components.get_or_insert_default();
-        components.add_security_scheme("token", SecurityScheme::Http(scheme));
-    }
-}
-
 /// What the feed may answer instead of what was asked for.
 pub(super) struct FeedProblems;
 
@@ -52,7 +39,7 @@ impl IntoResponses for FeedProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         use ProblemCode as P;
         let own = [P::NotFound, P::FeedReset, P::FeedUnknown, P::StaleProvider];
-        responses(&[READ, &own].concat())
+        problems(&[READ, &own].concat())
     }
 }
 
@@ -61,7 +48,7 @@ pub(super) struct ReadProblems;
 
 impl IntoResponses for ReadProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses(&[READ, &[ProblemCode::NotFound]].concat())
+        problems(&[READ, &[ProblemCode::NotFound]].concat())
     }
 }
 
@@ -70,7 +57,7 @@ pub(super) struct CreateProblems;
 
 impl IntoResponses for CreateProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses(&[READ, BODY].concat())
+        problems(&[READ, BODY].concat())
     }
 }
 
@@ -79,7 +66,7 @@ pub(super) struct ReplaceProblems;
 
 impl IntoResponses for ReplaceProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses(&[READ, BODY, CHANGE, &[ProblemCode::PreconditionRequired]].concat())
+        problems(&[READ, BODY, CHANGE, &[ProblemCode::PreconditionRequired]].concat())
     }
 }
 
@@ -88,7 +75,7 @@ pub(super) struct ChangeProblems;
 
 impl IntoResponses for ChangeProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses(&[READ, CHANGE].concat())
+        problems(&[READ, CHANGE].concat())
     }
 }
 
@@ -105,20 +92,3 @@ const BODY: &[ProblemCode] = &[
 ];
 const CHANGE: &[ProblemCode] =
     &[ProblemCode::NotFound, ProblemCode::Conflict, ProblemCode::VersionConflict];
-
-/// One response for each status, which tells the codes that go with it.
-fn responses(codes: &[ProblemCode]) -> BTreeMap<String, RefOr<Response>> {
-    let mut by_status: BTreeMap<u16, Vec<String>> = BTreeMap::new();
-    for code in codes {
-        let told = format!("`{code}`: {}", code.title());
-        by_status.entry(code.status()).or_default().push(told);
-    }
-    let response = |told: Vec<String>| {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-        ResponseBuilder::new().description(told.join("; ")).content(MEDIA_TYPE, content).build()
-    };
-    by_status
-        .into_iter()
-        .map(|(status, told)| (status.to_string(), response(told).into()))
-        .collect()
-}

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::description::{ApproveProblems, FindProblems, ReadProblems};
 use super::{DEFAULT_LIMIT, MAX_LIMIT, invalid_query, no_parameters, page, tagged};
 use crate::error::{Error, Result};
-use crate::http::AppState;
+use crate::http::{AppState, invoice_id, no_invoice};
 use crate::invoice::{Invoice, InvoiceState};
 use crate::store::{Approval, InvoiceFilter};
 
@@ -49,7 +49,7 @@ struct InvoiceList {
 )]
 async fn list(State(state): State<AppState>, params: Params) -> Result<Json<InvoiceList>> {
     let mut violations = Violations::new();
-    params.allow_only(&["state", "orderNumber", "after", "limit"], &mut violations);
+    params.allow_only_once(&["state", "orderNumber", "after", "limit"], &mut violations);
     let filter = InvoiceFilter {
         state: invoice_state(&params, &mut violations),
         order_number: params.parsed("orderNumber", "must be a whole number", &mut violations),
@@ -140,15 +140,6 @@ async fn approve(
             ),
         )),
     }
-}
-
-fn no_invoice() -> Error {
-    Error::not_found("invoice with this id")
-}
-
-/// The id as the store writes it. What is no UUID names no invoice.
-fn invoice_id(text: &str) -> Result<String> {
-    text.parse::<Uuid>().map(|id| id.to_string()).map_err(|_| no_invoice())
 }
 
 fn invoice_state(params: &Params, violations: &mut Violations) -> Option<InvoiceState> {

@@ -59,6 +59,6 @@ fn invalid_query(violations: Violations) -> Result<()> {
 /// Refuses every parameter: for addresses that have none.
 fn no_parameters(params: &Params) -> Result<()> {
     let mut violations = Violations::new();
-    params.allow_only(&[], &mut violations);
+    params.allow_only_once(&[], &mut violations);
     invalid_query(violations)
 }

@@ -43,7 +43,7 @@ struct OrderList {
 )]
 async fn list(State(state): State<AppState>, params: Params) -> Result<Json<OrderList>> {
     let mut violations = Violations::new();
-    params.allow_only(&["after", "limit"], &mut violations);
+    params.allow_only_once(&["after", "limit"], &mut violations);
     let after = params.parsed("after", "must be the `next` of an answer", &mut violations);
     let limit = params.int("limit", DEFAULT_LIMIT, 1..=MAX_LIMIT, &mut violations);
     invalid_query(violations)?;

@@ -16,8 +16,9 @@ use kit::http::read::Params;
 use kit::show;
 use serde::Deserialize;
 
-use super::{AppState, frame, invoice_id, order_number};
-use crate::error::{Error, Result};
+use super::{AppState, frame, order_number};
+use crate::error::Result;
+use crate::http::{invoice_id, no_invoice};
 use crate::invoice::{Invoice, InvoiceState};
 use crate::store::{Approval, InvoiceFilter, StoredOrder};
 
@@ -102,7 +103,7 @@ pub(super) async fn by_id(
     params: Params,
 ) -> Result<Response> {
     let invoice = state.store.invoice(&invoice_id(&id)?).await?;
-    let invoice = invoice.ok_or_else(|| Error::not_found("such invoice"))?;
+    let invoice = invoice.ok_or_else(no_invoice)?;
     let notice = (params.text("notice") == Some("approved")
         && invoice.state == InvoiceState::Approved)
         .then_some(Notice::Approved);
@@ -160,12 +161,12 @@ pub(super) async fn approve(
         Approval::Approved(_) => {
             return Ok(Redirect::to(&format!("/invoices/{id}?notice=approved")).into_response());
         }
-        Approval::NotFound => return Err(Error::not_found("such invoice")),
+        Approval::NotFound => return Err(no_invoice()),
         Approval::VersionConflict(_) => (StatusCode::PRECONDITION_FAILED, Notice::Changed),
         Approval::WrongState(state) => (StatusCode::CONFLICT, Notice::WrongState(state)),
     };
     let invoice = state.store.invoice(&id).await?;
-    let invoice = invoice.ok_or_else(|| Error::not_found("such invoice"))?;
+    let invoice = invoice.ok_or_else(no_invoice)?;
     let siblings = siblings(&state, invoice.order_number).await?;
     let page = InvoicePage { notice: Some(notice), ..page(&state, invoice, siblings).await? };
     Ok((status, page).into_response())

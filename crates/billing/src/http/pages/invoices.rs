@@ -10,8 +10,9 @@ use kit::http::frame::Frame;
 use kit::http::read::Params;
 use kit::show;
 
-use super::{AppState, frame, invoice_id, order_number};
+use super::{AppState, frame, order_number};
 use crate::error::{Error, Result};
+use crate::http::invoice_id;
 use crate::invoice::{Invoice, InvoiceState};
 use crate::store::InvoiceFilter;
 

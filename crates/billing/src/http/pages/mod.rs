@@ -14,14 +14,13 @@ use axum::response::Redirect;
 use axum::routing::{get, post};
 use contract::problem::{Problem, ProblemCode};
 use kit::http::frame::Frame;
-use uuid::Uuid;
 
 pub(super) use errors::{WaitingPage, refusal_page};
 pub use errors::{error_page, explain};
 pub(super) use invoice::Doubt;
 
 use super::AppState;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The pages' routes.
 pub fn routes() -> Router<AppState> {
@@ -63,11 +62,6 @@ pub(super) fn order_number(text: &str) -> Result<i64> {
         let detail = "An order number is a whole number such as 1001.";
         Problem { title, ..Problem::new(ProblemCode::InvalidRequest, detail) }.into()
     })
-}
-
-/// The id of an invoice, as an address names it. Anything else never reaches the database.
-fn invoice_id(text: &str) -> Result<String> {
-    Uuid::parse_str(text).map(|id| id.to_string()).map_err(|_| Error::not_found("such invoice"))
 }
 
 #[cfg(test)]
