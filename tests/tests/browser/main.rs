@@ -1,0 +1,12 @@
+//! The pages in a real browser: both services as they are, on SQLite, and Chromium in between.
+//! Pictures of all pages come to lie in `target/screenshots/`.
+
+mod browser;
+mod driver;
+mod gallery;
+mod handover;
+mod keyboard;
+mod order_form;
+mod sample;
+mod screens;
+mod services;
