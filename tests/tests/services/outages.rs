@@ -82,6 +82,8 @@ async fn billing_is_away() {
     let order = ordering.create_confirmed(&content(&customer, "before", 1)).await.unwrap();
     until_equal(&ordering, &billing, SOON).await;
 
+    let (_, page) = billing.page(&format!("/orders/{}/invoice", order.number)).await;
+    assert!(!page.contains("out of date"), "nothing is out of date yet:\n{page}");
     pair.billing.kill();
     ordering.delete(order.number, None).await.unwrap();
     let draft = ordering.create(&content(&customer, "meanwhile", 2), None).await.unwrap();
@@ -92,8 +94,9 @@ async fn billing_is_away() {
         .header("Sec-Fetch-Site", "same-origin")
         .header("Content-Type", "application/x-www-form-urlencoded");
     let answer = request.body(format!("version={}", draft.version)).send().await.unwrap();
-    let (status, page) = (answer.status(), answer.text().await.unwrap());
-    assert!(page.contains("confirmed") && page.contains("not available"), "{status}:\n{page}");
+    assert_eq!(answer.status(), 303);
+    let (_, page) = ordering.page(answer.headers()[LOCATION].to_str().unwrap()).await;
+    assert!(page.contains("confirmed") && page.contains("not available"), "{page}");
     let link = format!("/link/new_order?order={}", draft.number);
     assert!(page.contains(&link), "the page leads on, once billing is there:\n{page}");
     let confirmed = ordering.order(draft.number).await.unwrap();
@@ -123,7 +126,7 @@ async fn the_database_of_ordering_is_away() {
     assert_refused(ordering.order(order.number).await, ProblemCode::Unavailable);
     assert_refused(ordering.create(&changed, None).await, ProblemCode::Unavailable);
     assert_refused(ordering.feed(None, 10).await, ProblemCode::Unavailable);
-    let (status, _) = ordering.page("/").await;
+    let (status, _) = ordering.page("/orders").await;
     assert_eq!(status, 503);
     let problem = assert_refused(ordering.readiness().await, ProblemCode::Unavailable);
     assert!(problem.detail.contains("database"), "{}", problem.detail);

@@ -9,7 +9,7 @@ use contract::order::OrderState::{Confirmed, Deleted, Draft};
 use e2e::billing::Invoice;
 
 /// What a write wants.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Action {
     /// A new content, with this note.
     Edit(String),
@@ -121,23 +121,29 @@ impl Ledger {
 impl Entry {
     /// Each version was made by one write of the version before it: by the one that was accepted,
     /// else by one of those that may have been carried out. Together they made state and content.
+    ///
+    /// Several may be told that their confirmation, or deletion, is done: it is one and the same.
     fn contradiction(&self, order: &Order) -> Option<String> {
         let mut possible = HashSet::from([(Draft.as_str(), self.created_as.clone())]);
         for base in 1..order.version {
             let of_base = || self.writes.iter().filter(move |write| write.base == base);
-            let accepted: Vec<_> = of_base().filter(|write| write.accepted).collect();
-            let makers = if accepted.is_empty() { of_base().collect() } else { accepted };
-            if makers.is_empty() || makers.iter().filter(|write| write.accepted).count() > 1 {
+            let accepted: HashSet<_> =
+                of_base().filter(|write| write.accepted).map(|write| &write.action).collect();
+            let makers = match accepted.len() {
+                0 => of_base().map(|write| &write.action).collect(),
+                _ => accepted.clone(),
+            };
+            if makers.is_empty() || accepted.len() > 1 {
                 return Some(format!("version {} was made by {makers:?}", base + 1));
             }
-            let made = |before: &(&'static str, String), write: &Write| match &write.action {
+            let made = |before: &(&'static str, String), action: &Action| match action {
                 Action::Edit(note) => (before.0, note.clone()),
                 Action::Confirm => (Confirmed.as_str(), before.1.clone()),
                 Action::Delete => (Deleted.as_str(), before.1.clone()),
             };
             possible = possible
                 .iter()
-                .flat_map(|before| makers.iter().map(move |write| made(before, write)))
+                .flat_map(|before| makers.iter().map(move |action| made(before, action)))
                 .collect();
         }
         if let Some(lost) = self.writes.iter().find(|w| w.accepted && w.base >= order.version) {
