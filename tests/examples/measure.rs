@@ -14,7 +14,7 @@ use e2e::ordering::Ordering;
 use testkit::process::{Program, Service};
 
 /// How long any step may take.
-const LIMIT: Duration = Duration::from_secs(900);
+const LIMIT: Duration = Duration::from_mins(15);
 
 #[tokio::main]
 async fn main() {

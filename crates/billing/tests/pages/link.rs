@@ -11,7 +11,7 @@ use crate::world::{EPOCH, Page, World, changed, order, removed, says};
 
 const LINK: &str = "/link/new_order?order=1001";
 /// Longer than the deep link ever waits.
-const TOO_LONG: Duration = Duration::from_secs(60);
+const TOO_LONG: Duration = Duration::from_mins(1);
 
 /// No answer and no copy: the page says so, and tries again by itself.
 #[track_caller]
