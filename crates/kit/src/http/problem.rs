@@ -63,14 +63,13 @@ pub fn wants_document(headers: &HeaderMap) -> bool {
 /// `None` when neither is asked for by name.
 fn prefers_html(headers: &HeaderMap) -> Option<bool> {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept
-        .split(',')
-        .map(|range| range.split(';').next().unwrap_or_default().trim())
-        .find_map(|media| match media {
+    accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim()).find_map(
+        |media| match media {
             "text/html" | "application/xhtml+xml" => Some(true),
             "application/json" | MEDIA_TYPE => Some(false),
             _ => None,
-        })
+        },
+    )
 }
 
 /// Writes the body of a response that carries a problem, and turns bare errors of the framework
