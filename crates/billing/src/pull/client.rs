@@ -1,5 +1,7 @@
 //! The client of ordering's feed: asks, and reads what comes back.
 
+use std::error::Error;
+use std::iter;
 use std::time::Duration;
 
 use contract::feed::{ContinuationToken, FeedOrder, FeedPage};
@@ -118,7 +120,9 @@ fn orders_url(base: &Url) -> Url {
 fn fault(error: reqwest::Error) -> PullError {
     // The address is known to whoever reads the log, and may hold a password.
     let error = error.without_url();
-    let text = one_line(&kit::telemetry::chain(&error));
+    // What lies at the bottom says what happened; what lies above, which library noticed.
+    let cause = iter::successors(Some(&error as &dyn Error), |&error| error.source()).last();
+    let text = one_line(&cause.map(ToString::to_string).unwrap_or_default());
     if error.is_timeout() {
         PullError::Timeout
     } else if error.is_body() || error.is_decode() {

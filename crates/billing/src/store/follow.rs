@@ -26,10 +26,13 @@ pub(super) async fn follow<B: Backend>(
     let mut created = Vec::new();
     let mut recomputed = Vec::new();
     let mut closed = Vec::new();
-    for &order in applied {
+    // Lists show the newest first, by id: of one answer, those are the last in the feed.
+    let mut ids: Vec<String> = applied.iter().map(|_| random.uuid(at)).collect();
+    ids.sort_unstable();
+    for (&order, id) in applied.iter().zip(ids) {
         tracing::trace!(order.number, order.version, %order.state, "order taken in");
-        let mut create = |replaces: Option<&str>| {
-            created.push(New { id: random.uuid(at), order, replaces: replaces.map(str::to_owned) });
+        let create = |replaces: Option<&str>| {
+            created.push(New { id, order, replaces: replaces.map(str::to_owned) });
         };
         match effect(order, live.get(&order.number)) {
             Effect::None => {}

@@ -215,7 +215,8 @@ impl InvoicePage {
     /// The customer's own reference, as long as the local copy is what the invoice was made from.
     fn reference(&self) -> Option<&str> {
         let order = &self.order.as_ref()?.order;
-        order.reference.as_deref().filter(|_| order.version == self.invoice.order_version)
+        let reference = order.reference.as_deref().filter(|text| !text.is_empty())?;
+        (order.version == self.invoice.order_version).then_some(reference)
     }
 
     /// Whether somebody may approve it now: ordering must still know the order.
