@@ -1,11 +1,9 @@
 //! What can go wrong in a request: the only mapping from faults to problems.
 
 use axum::response::{IntoResponse, Response};
-
 use contract::problem::{Problem, ProblemCode};
 use kit::db;
-use kit::http::etag::of_version;
-use kit::http::problem::ProblemResponse;
+use kit::http::problem::{ProblemResponse, of_database};
 
 use crate::pull::PullError;
 
@@ -41,22 +39,14 @@ impl Error {
     pub fn into_problem(self) -> Problem {
         match self {
             Self::Problem(problem) => *problem,
-            Self::Database(error) | Self::Pull(PullError::Database(error)) => {
-                tracing::error!(error = kit::telemetry::chain(&error), "a request failed");
-                let unavailable = error.is_unavailable();
-                told(if unavailable { ProblemCode::Unavailable } else { ProblemCode::Internal })
-            }
+            Self::Database(error) | Self::Pull(PullError::Database(error)) => of_database(&error),
             Self::Pull(error) => {
                 tracing::warn!(error = kit::telemetry::chain(&error), "a pull on demand failed");
-                told(code_of(&error))
+                let code = code_of(&error);
+                Problem::new(code, code.help())
             }
         }
     }
-}
-
-/// A problem that says no more than its code: the rest is for the log.
-fn told(code: ProblemCode) -> Problem {
-    Problem::new(code, code.help())
 }
 
 /// What a fault of a pull is for the caller who asked for the pull.
@@ -90,14 +80,6 @@ impl From<Problem> for Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let problem = self.into_problem();
-        let retry = problem.status == 503;
-        let current = problem.current_version;
-        let response = ProblemResponse::from(problem);
-        let mut response = if retry { response.retry_after(5) } else { response }.into_response();
-        if let Some(Ok(tag)) = current.map(|version| of_version(version).parse()) {
-            response.headers_mut().insert(axum::http::header::ETAG, tag);
-        }
-        response
+        ProblemResponse::from(self.into_problem()).into_response()
     }
 }

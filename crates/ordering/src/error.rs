@@ -5,8 +5,7 @@ use contract::feed::FeedIdentity;
 use contract::order::Order;
 use contract::problem::{Problem, ProblemCode, Violation};
 use kit::db;
-use kit::http::etag::of_version;
-use kit::http::problem::ProblemResponse;
+use kit::http::problem::{ProblemResponse, of_database};
 
 use crate::store::{Change, Created};
 
@@ -48,15 +47,7 @@ impl Error {
     pub fn into_problem(self) -> Problem {
         match self {
             Self::Problem(problem) => *problem,
-            Self::Database(error) => {
-                let code = if error.is_unavailable() {
-                    ProblemCode::Unavailable
-                } else {
-                    ProblemCode::Internal
-                };
-                tracing::error!(error = kit::telemetry::chain(&error), "a request failed");
-                Problem::new(code, code.help())
-            }
+            Self::Database(error) => of_database(&error),
         }
     }
 }
@@ -118,14 +109,6 @@ impl From<Problem> for Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let problem = self.into_problem();
-        let retry = problem.status == 503;
-        let current = problem.current_version;
-        let response = ProblemResponse::from(problem);
-        let mut response = if retry { response.retry_after(5) } else { response }.into_response();
-        if let Some(Ok(tag)) = current.map(|version| of_version(version).parse()) {
-            response.headers_mut().insert(axum::http::header::ETAG, tag);
-        }
-        response
+        ProblemResponse::from(self.into_problem()).into_response()
     }
 }

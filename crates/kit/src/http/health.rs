@@ -66,7 +66,7 @@ where
         return Json(json!({"status": "ready"})).into_response();
     }
     let problem = Problem::new(ProblemCode::Unavailable, reasons.join("; "));
-    ProblemResponse::from(problem).retry_after(5).into_response()
+    ProblemResponse::from(problem).into_response()
 }
 
 async fn metrics() -> impl IntoResponse {

@@ -2,16 +2,24 @@
 
 use axum::Json;
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use contract::problem::{MEDIA_TYPE, Problem, ProblemCode};
 
+use super::etag;
+use crate::{db, telemetry};
+
+/// When to try again after a 503, in seconds, unless the response says otherwise.
+const RETRY_AFTER_UNAVAILABLE: u64 = 5;
+
 /// A problem on its way to the caller.
 ///
 /// The response carries the document in its extensions; [`super::site`] writes the body on the way
-/// out, when the request id and the media type that the caller wants are known.
+/// out, when the request id and the media type that the caller wants are known. The headers that go
+/// with a problem are set here: `Retry-After` with a 503, `ETag` with the current version,
+/// `WWW-Authenticate` where a token is missing.
 #[derive(Clone, Debug)]
 pub struct ProblemResponse {
     problem: Box<Problem>,
@@ -29,7 +37,8 @@ impl ProblemResponse {
 
 impl From<Problem> for ProblemResponse {
     fn from(problem: Problem) -> Self {
-        Self { problem: Box::new(problem), retry_after: None }
+        let retry_after = (problem.status == 503).then_some(RETRY_AFTER_UNAVAILABLE);
+        Self { problem: Box::new(problem), retry_after }
     }
 }
 
@@ -45,9 +54,23 @@ impl IntoResponse for ProblemResponse {
         if self.problem.code == ProblemCode::Unauthorized {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if let Some(Ok(tag)) =
+            self.problem.current_version.map(|version| etag::of_version(version).parse())
+        {
+            headers.insert(ETAG, tag);
+        }
         response.extensions_mut().insert(*self.problem);
         response
     }
+}
+
+/// The problem that a fault of the database is to the caller. Says no more than its code; the rest
+/// is logged here.
+pub fn of_database(error: &db::Error) -> Problem {
+    tracing::error!(error = telemetry::chain(error), "a request failed");
+    let code =
+        if error.is_unavailable() { ProblemCode::Unavailable } else { ProblemCode::Internal };
+    Problem::new(code, code.help())
 }
 
 /// Whether the caller would rather have a page than a document.
