@@ -7,6 +7,7 @@ pub mod docs;
 pub mod etag;
 pub mod frame;
 pub mod health;
+pub mod list;
 pub mod openapi;
 pub mod problem;
 pub mod read;

@@ -5,7 +5,6 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use contract::problem::{Problem, ProblemCode, Violation};
 use kit::http::etag::IfMatch;
-use kit::http::read::{Params, Violations};
 
 use crate::error::{Error, Result};
 
@@ -63,17 +62,4 @@ pub(super) fn required_version(headers: &HeaderMap) -> Result<IfMatch> {
 pub(super) fn invalid_header(violation: Violation) -> Error {
     let code = ProblemCode::InvalidRequest;
     Problem::with_violations(code, code.title(), vec![violation]).into()
-}
-
-/// Refuses every parameter: for addresses that have none.
-pub(super) fn no_parameters(params: &Params) -> Result<()> {
-    let mut violations = Violations::new();
-    params.allow_only_once(&[], &mut violations);
-    invalid_request(violations)
-}
-
-/// Refuses parameters that were read with `violations`.
-pub(super) fn invalid_request(violations: Violations) -> Result<()> {
-    let code = ProblemCode::InvalidRequest;
-    Ok(violations.into_result(code, code.title())?)
 }

@@ -21,7 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::extract::{OrderNumber, invalid_request, no_order, no_parameters};
+use super::extract::{OrderNumber, no_order};
 use super::openapi::FeedProblems;
 use crate::error::{Error, Result};
 use crate::feed::Verdict;
@@ -99,7 +99,7 @@ async fn order(
     OrderNumber(number): OrderNumber,
     params: Params,
 ) -> Result<impl IntoResponse> {
-    no_parameters(&params)?;
+    params.expect_none()?;
     let (identity, order) = state.store.feed_order(number).await?;
     let order = order.ok_or_else(|| no_order().of_feed(identity.clone()))?;
     let FeedIdentity { feed_id, epoch } = identity;
@@ -115,7 +115,7 @@ async fn order(
     responses((status = 200, body = FeedStatus), FeedProblems)
 )]
 async fn status(State(state): State<AppState>, params: Params) -> Result<impl IntoResponse> {
-    no_parameters(&params)?;
+    params.expect_none()?;
     let status = state.store.feed_status(state.clock.now()).await?;
     Ok(([(CACHE_CONTROL, NO_CACHE)], Json(status)))
 }
@@ -138,7 +138,7 @@ impl Query {
             .text("limit")
             .map(|_| params.int("limit", DEFAULT_PAGE_LIMIT, 1..=MAX_PAGE_LIMIT, &mut violations));
         let wait = params.int("wait", 0, 0..=MAX_WAIT_SECONDS, &mut violations);
-        invalid_request(violations)?;
+        violations.into_invalid_request()?;
         // Never negative: the range begins at 0.
         Ok(Self { after, limit, wait: Duration::from_secs(wait.unsigned_abs()) })
     }

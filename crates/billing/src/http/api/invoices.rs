@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use contract::problem::{Problem, ProblemCode};
 use kit::http::etag::{IfMatch, of_version};
+use kit::http::list;
 use kit::http::read::{Params, Violations};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,7 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::description::{ApproveProblems, FindProblems, ReadProblems};
-use super::{DEFAULT_LIMIT, MAX_LIMIT, invalid_query, no_parameters, page, tagged};
+use super::tagged;
 use crate::error::{Error, Result};
 use crate::http::{AppState, invoice_id, no_invoice};
 use crate::invoice::{Invoice, InvoiceState};
@@ -57,10 +58,10 @@ async fn list(State(state): State<AppState>, params: Params) -> Result<Json<Invo
             .parsed::<Uuid>("after", "must be the `next` of an answer", &mut violations)
             .map(|id| id.to_string()),
     };
-    let limit = params.int("limit", DEFAULT_LIMIT, 1..=MAX_LIMIT, &mut violations);
-    invalid_query(violations)?;
+    let limit = list::limit(&params, &mut violations);
+    violations.into_invalid_request()?;
     let mut invoices = state.store.invoices(&filter, limit + 1).await?;
-    let next = page(&mut invoices, limit, |invoice| invoice.id.clone());
+    let next = list::next(&mut invoices, limit, |invoice| invoice.id.clone());
     Ok(Json(InvoiceList { invoices, next }))
 }
 
@@ -83,7 +84,7 @@ async fn get(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response> {
-    no_parameters(&params)?;
+    params.expect_none()?;
     let invoice = state.store.invoice(&invoice_id(&id)?).await?.ok_or_else(no_invoice)?;
     Ok(tagged(&headers, of_version(invoice.version), &invoice))
 }
@@ -113,7 +114,7 @@ async fn approve(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response> {
-    no_parameters(&params)?;
+    params.expect_none()?;
     let expected = IfMatch::read(&headers).map_err(|violation| {
         let code = ProblemCode::InvalidRequest;
         Problem::with_violations(code, code.title(), vec![violation])

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use kit::http::list;
 use kit::http::read::{Params, Violations};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::description::{FindProblems, ReadProblems};
-use super::{DEFAULT_LIMIT, MAX_LIMIT, invalid_query, no_parameters, page, tagged};
+use super::tagged;
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::store::StoredOrder;
@@ -45,10 +46,10 @@ async fn list(State(state): State<AppState>, params: Params) -> Result<Json<Orde
     let mut violations = Violations::new();
     params.allow_only_once(&["after", "limit"], &mut violations);
     let after = params.parsed("after", "must be the `next` of an answer", &mut violations);
-    let limit = params.int("limit", DEFAULT_LIMIT, 1..=MAX_LIMIT, &mut violations);
-    invalid_query(violations)?;
+    let limit = list::limit(&params, &mut violations);
+    violations.into_invalid_request()?;
     let mut orders = state.store.orders(after, limit + 1).await?;
-    let next = page(&mut orders, limit, |stored| stored.order.number.to_string());
+    let next = list::next(&mut orders, limit, |stored| stored.order.number.to_string());
     Ok(Json(OrderList { orders, next }))
 }
 
@@ -71,7 +72,7 @@ async fn get(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response> {
-    no_parameters(&params)?;
+    params.expect_none()?;
     // What is no number names no order.
     let number = number.parse().map_err(|_| no_order())?;
     let stored = state.store.order(number).await?.ok_or_else(no_order)?;

@@ -12,7 +12,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::description::{PullProblems, ReadProblems, TokenProblems};
-use super::no_parameters;
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::pull::Counts;
@@ -64,7 +63,7 @@ impl From<PullState> for PullStatus {
     responses((status = 200, body = PullStatus), ReadProblems)
 )]
 async fn get(State(state): State<AppState>, params: Params) -> Result<Json<PullStatus>> {
-    no_parameters(&params)?;
+    params.expect_none()?;
     Ok(Json(state.store.pull_state().await?.into()))
 }
 
@@ -79,7 +78,7 @@ async fn get(State(state): State<AppState>, params: Params) -> Result<Json<PullS
     responses((status = 200, body = Counts), PullProblems)
 )]
 async fn drain(State(state): State<AppState>, params: Params) -> Result<Json<Counts>> {
-    no_parameters(&params)?;
+    params.expect_none()?;
     Ok(Json(state.puller.pull_once().await?))
 }
 
@@ -110,7 +109,7 @@ async fn set_token(
     params: Params,
     body: JsonBody,
 ) -> Result<Json<PullStatus>> {
-    no_parameters(&params)?;
+    params.expect_none()?;
     let token = read_token(&body)?;
     if let Some(token) = &token {
         check_token(token, &state.store.pull_state().await?)?;

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use contract::problem::ProblemCode;
 use kit::http::frame::Frame;
+use kit::http::list;
 use kit::http::read::Params;
 use kit::show;
 
@@ -17,7 +18,7 @@ use crate::invoice::{Invoice, InvoiceState};
 use crate::store::InvoiceFilter;
 
 /// How many invoices a page shows.
-const PAGE: u8 = 50;
+const PAGE: i64 = 50;
 
 #[derive(Template, WebTemplate)]
 #[template(path = "invoices.html")]
@@ -53,18 +54,17 @@ pub(super) async fn invoices(State(state): State<AppState>, params: Params) -> R
     let (status, mut invoices) = if typed_error.is_some() {
         (StatusCode::BAD_REQUEST, Vec::new())
     } else {
-        (StatusCode::OK, state.store.invoices(&filter, i64::from(PAGE) + 1).await?)
+        (StatusCode::OK, state.store.invoices(&filter, PAGE + 1).await?)
     };
     // One more was asked for than is shown: it tells whether there is a next page.
-    let more = invoices.len() > usize::from(PAGE);
-    invoices.truncate(usize::from(PAGE));
+    let next = list::next(&mut invoices, PAGE, |last| last.id.clone());
     let page = InvoicesPage {
         frame: frame("/invoices"),
         counts: state.store.invoice_counts().await?,
         filter,
         typed,
         typed_error,
-        next: invoices.last().filter(|_| more).map(|last| last.id.clone()),
+        next,
         invoices,
     };
     Ok((status, page).into_response())

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use axum::extract::{FromRequestParts, RawQuery};
 use axum::http::request;
+use contract::problem::Problem;
 
 use super::Violations;
 
@@ -84,6 +85,16 @@ impl Params {
                 violations.add(format!("/{name}"), "invalid", "must not stand more than once");
             }
         }
+    }
+
+    /// Refuses every parameter: for addresses that have none.
+    ///
+    /// # Errors
+    /// The problem `invalid-request`, with each parameter that was sent.
+    pub fn expect_none(&self) -> Result<(), Box<Problem>> {
+        let mut violations = Violations::new();
+        self.allow_only_once(&[], &mut violations);
+        violations.into_invalid_request()
     }
 
     /// Notes every parameter that is not one of `known`.

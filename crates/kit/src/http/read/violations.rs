@@ -64,6 +64,15 @@ impl Violations {
             Err(Box::new(Problem::with_violations(code, title, self.found)))
         }
     }
+
+    /// Like [`Violations::into_result`], for what is wrong with parameters or headers.
+    ///
+    /// # Errors
+    /// The problem `invalid-request`.
+    pub fn into_invalid_request(self) -> Result<(), Box<Problem>> {
+        let code = ProblemCode::InvalidRequest;
+        self.into_result(code, code.title())
+    }
 }
 
 impl Extend<Violation> for Violations {

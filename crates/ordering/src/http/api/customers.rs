@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
+use kit::http::list;
 use kit::http::read::{JsonBody, Params, Violations};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,12 +13,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{DEFAULT_LIMIT, MAX_LIMIT, body, page, versioned};
+use super::{body, versioned};
 use crate::error::{Result, accepted};
 use crate::http::AppState;
-use crate::http::extract::{
-    CustomerId, invalid_request, no_customer, no_parameters, required_version,
-};
+use crate::http::extract::{CustomerId, no_customer, required_version};
 use crate::http::openapi::{CreateProblems, ReadProblems, ReplaceProblems};
 use crate::order::{Customer, CustomerInput};
 
@@ -74,11 +73,11 @@ async fn list(State(state): State<AppState>, params: Params) -> Result<Json<Cust
     let mut violations = Violations::new();
     params.allow_only_once(&["after", "limit"], &mut violations);
     let after: Option<Uuid> = params.parsed("after", "must be a `next`", &mut violations);
-    let limit = params.int("limit", DEFAULT_LIMIT, 1..=MAX_LIMIT, &mut violations);
-    invalid_request(violations)?;
+    let limit = list::limit(&params, &mut violations);
+    violations.into_invalid_request()?;
     let after = after.map(|id| id.to_string());
     let mut customers = state.store.customers(after.as_deref(), limit + 1).await?;
-    let next = page(&mut customers, limit, |customer| customer.id.clone());
+    let next = list::next(&mut customers, limit, |customer| customer.id.clone());
     Ok(Json(CustomerList { customers, next }))
 }
 
@@ -101,7 +100,7 @@ async fn get(
     CustomerId(id): CustomerId,
     params: Params,
 ) -> Result<impl IntoResponse> {
-    no_parameters(&params)?;
+    params.expect_none()?;
     let customer = state.store.customer(&id).await?.ok_or_else(no_customer)?;
     Ok(versioned(customer.version, customer))
 }

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use contract::order::{Order, OrderState};
 use contract::problem::Violation;
+use kit::http::list;
 use kit::http::read::{JsonBody, Params, Violations};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -14,12 +15,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{DEFAULT_LIMIT, MAX_LIMIT, body, page, versioned};
+use super::{body, versioned};
 use crate::error::{Result, accepted, created};
 use crate::http::AppState;
 use crate::http::extract::{
-    OrderNumber, expected_version, invalid_header, invalid_request, no_order, no_parameters,
-    required_version,
+    OrderNumber, expected_version, invalid_header, no_order, required_version,
 };
 use crate::http::openapi::{ChangeProblems, CreateProblems, ReadProblems, ReplaceProblems};
 use crate::order::OrderInput;
@@ -102,10 +102,10 @@ async fn list(State(state): State<AppState>, params: Params) -> Result<Json<Orde
         search: None,
         after: params.parsed("after", "must be the `next` of an answer", &mut violations),
     };
-    let limit = params.int("limit", DEFAULT_LIMIT, 1..=MAX_LIMIT, &mut violations);
-    invalid_request(violations)?;
+    let limit = list::limit(&params, &mut violations);
+    violations.into_invalid_request()?;
     let mut orders = state.store.orders(&filter, limit + 1).await?;
-    let next = page(&mut orders, limit, |order| order.number.to_string());
+    let next = list::next(&mut orders, limit, |order| order.number.to_string());
     Ok(Json(OrderList { orders, next }))
 }
 
@@ -128,7 +128,7 @@ async fn get(
     OrderNumber(number): OrderNumber,
     params: Params,
 ) -> Result<impl IntoResponse> {
-    no_parameters(&params)?;
+    params.expect_none()?;
     let order = state.store.order(number).await?.ok_or_else(no_order)?;
     Ok(versioned(order.version, order))
 }

@@ -10,11 +10,12 @@ use contract::order::{Address, countries};
 use kit::db;
 use kit::http::etag::IfMatch;
 use kit::http::frame::Frame;
+use kit::http::list::cut;
 use kit::http::read::Params;
 use kit::show;
 
 use super::field_errors::FieldErrors;
-use super::{Notice, address, cut, fields, frame, searchable};
+use super::{Notice, address, fields, frame, searchable};
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::order::{Customer, CustomerInput};

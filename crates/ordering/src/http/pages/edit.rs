@@ -11,12 +11,13 @@ use contract::problem::ProblemCode;
 use kit::db;
 use kit::http::etag::IfMatch;
 use kit::http::frame::Frame;
+use kit::http::list::cut;
 use kit::http::read::Params;
 use sha2::{Digest, Sha256};
 
 use super::field_errors::FieldErrors;
 use super::order_form::OrderForm;
-use super::{Notice, cut, frame, searchable};
+use super::{Notice, frame, searchable};
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::store::{Change, Created, IdempotencyKey};

@@ -83,14 +83,6 @@ fn address(path: &str, parameters: &[(&str, &str)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// Cuts a list down to `limit`; whether there was more.
-fn cut<T>(list: &mut Vec<T>, limit: i64) -> bool {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = list.len() > limit;
-    list.truncate(limit);
-    more
-}
-
 /// A text to search for. Control characters match nothing, and PostgreSQL refuses NUL.
 fn searchable(text: Option<&str>) -> String {
     text.unwrap_or_default().replace(char::is_control, "").trim().to_owned()

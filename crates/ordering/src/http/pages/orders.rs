@@ -12,10 +12,11 @@ use contract::order::{Line, Order, OrderState};
 use contract::problem::ProblemCode;
 use kit::http::etag::IfMatch;
 use kit::http::frame::Frame;
+use kit::http::list::cut;
 use kit::http::read::Params;
 use kit::show;
 
-use super::{Notice, address, confirm, cut, fields, frame, searchable};
+use super::{Notice, address, confirm, fields, frame, searchable};
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::order::Customer;
