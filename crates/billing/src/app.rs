@@ -1,13 +1,13 @@
 //! Puts the parts of the service together.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use kit::clock::{SharedClock, SystemClock};
 use kit::db::DatabaseUrl;
 use kit::lifecycle::{BoxError, Lifecycle};
 use kit::random::Random;
-use kit::settings::bind;
+use kit::settings::ListenError;
+use tokio::net::TcpListener;
 
 use crate::http::{self, AppState};
 use crate::pull::Puller;
@@ -24,8 +24,9 @@ pub async fn run(command: Command) -> Result<(), BoxError> {
     let random = Random::from_os();
     match command {
         Command::Serve(settings) => {
-            let mut lifecycle = Lifecycle::new();
-            serve(settings, &mut lifecycle, clock, random).await?;
+            let mut lifecycle = Lifecycle::new()?;
+            let listener = listen(&settings).await?;
+            serve(settings, listener, &mut lifecycle, clock, random).await?;
             Ok(lifecycle.run().await?)
         }
         Command::Migrate(database) => {
@@ -42,7 +43,13 @@ pub async fn run(command: Command) -> Result<(), BoxError> {
         }
         Command::ResetToken { to, database } => {
             let store = open(&database.database_url).await?;
-            store.reset_token(to.as_ref(), true).await?;
+            // Reading on within the adopted history keeps what is known of it; anything else lets
+            // another feed or epoch be adopted.
+            let adopted = store.pull_state().await?.identity;
+            let stays = to.as_ref().zip(adopted).is_some_and(|(to, adopted)| {
+                to.feed_id == adopted.feed_id && to.epoch == adopted.epoch
+            });
+            store.reset_token(to.as_ref(), !stays).await?;
             match to {
                 Some(token) => println!("The next pull goes on from {token}."),
                 None => println!("The next pull reads from the beginning."),
@@ -52,22 +59,27 @@ pub async fn run(command: Command) -> Result<(), BoxError> {
     }
 }
 
-/// Starts the service: opens the database, binds the address, and leaves serving and pulling to
-/// `lifecycle`. The address in use.
+/// Binds the address of the settings. Done before anything else: a service that may not listen, or a
+/// second one on the same address, must not touch the database.
 ///
 /// # Errors
-/// Why it could not start.
+/// When the address is not protected, taken, or not of this machine.
+pub async fn listen(settings: &ServeSettings) -> Result<TcpListener, ListenError> {
+    let token_setting = "--api-token (BILLING_API_TOKEN)";
+    kit::settings::bind(&settings.listen, settings.api_token.as_ref(), token_setting).await
+}
+
+/// Starts the service on `listener` as tasks of `lifecycle`; brings the schema up to date first.
+///
+/// # Errors
+/// When the database cannot be opened.
 pub async fn serve(
     settings: ServeSettings,
+    listener: TcpListener,
     lifecycle: &mut Lifecycle,
     clock: SharedClock,
     random: Random,
-) -> Result<SocketAddr, BoxError> {
-    // Bound first: a second service on the same address must not touch the database.
-    let token_setting = "--api-token (BILLING_API_TOKEN)";
-    let listener = bind(&settings.listen, settings.api_token.as_ref(), token_setting).await?;
-    let addr = listener.local_addr()?;
-
+) -> Result<(), BoxError> {
     let store = open(&settings.database.database_url).await?;
     let client = FeedClient::new(&settings.source, Arc::clone(&clock))?;
     let puller =
@@ -82,7 +94,7 @@ pub async fn serve(
     };
     lifecycle.spawn("pull loop", puller.run(settings.pull_interval, lifecycle.shutdown_token()));
     lifecycle.serve("billing", listener, http::router(state, settings.api_token));
-    Ok(addr)
+    Ok(())
 }
 
 /// Opens the database and brings its schema up to date.

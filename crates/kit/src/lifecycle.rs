@@ -6,18 +6,21 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How long requests and background tasks may take to finish after a signal.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+///
+/// Shorter than the ten seconds after which `docker stop` kills, by default.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The background tasks of a process. When one of them ends before the process is told to stop,
 /// the process ends with a failure, so that a supervisor restarts it: half a service is worse
 /// than none.
-#[derive(Default)]
 pub struct Lifecycle {
+    terminate: Signal,
+    interrupt: Signal,
     shutdown: CancellationToken,
     tasks: JoinSet<(&'static str, Result<(), BoxError>)>,
 }
@@ -44,9 +47,18 @@ impl fmt::Display for TaskFailed {
 impl std::error::Error for TaskFailed {}
 
 impl Lifecycle {
-    /// A process without tasks yet.
-    pub fn new() -> Self {
-        Self::default()
+    /// A process without tasks yet. From here on SIGTERM and SIGINT are noticed, so that a signal
+    /// which comes while the process starts stops it as well as any later one.
+    ///
+    /// # Errors
+    /// When the system does not let the process handle signals.
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            shutdown: CancellationToken::new(),
+            tasks: JoinSet::new(),
+        })
     }
 
     /// Cancelled when the process is told to stop. Loops and waiting requests end at it.
@@ -80,24 +92,24 @@ impl Lifecycle {
     /// # Errors
     /// When a task failed, panicked, or ended by itself.
     pub async fn run(self) -> Result<(), TaskFailed> {
-        let mut terminate = signal(SignalKind::terminate()).map_err(|e| failed("signals", e))?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| failed("signals", e))?;
-        self.run_until(async {
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!("SIGTERM received, draining"),
-                _ = interrupt.recv() => tracing::info!("SIGINT received, draining"),
-            }
-        })
-        .await
+        self.run_until(std::future::pending()).await
     }
 
-    /// Like [`Lifecycle::run`], with something else than a signal to stop at.
+    /// Like [`Lifecycle::run`], with something else than a signal to stop at as well.
     ///
     /// # Errors
     /// When a task failed, panicked, or ended by itself.
     pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), TaskFailed> {
         let mut outcome = tokio::select! {
             () = stop => Ok(()),
+            _ = self.terminate.recv() => {
+                tracing::info!("SIGTERM received, draining");
+                Ok(())
+            }
+            _ = self.interrupt.recv() => {
+                tracing::info!("SIGINT received, draining");
+                Ok(())
+            }
             Some(ended) = self.tasks.join_next() => Err(match ended {
                 Ok((task, Ok(()))) => TaskFailed { task: task.to_owned(), cause: None },
                 Ok((task, Err(cause))) => TaskFailed { task: task.to_owned(), cause: Some(cause) },
@@ -139,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn tasks_are_told_to_stop_and_finish_their_work() {
-        let mut lifecycle = Lifecycle::new();
+        let mut lifecycle = Lifecycle::new().unwrap();
         let shutdown = lifecycle.shutdown_token();
         let (done, was_done) = tokio::sync::oneshot::channel();
         lifecycle.spawn("worker", async move {
@@ -152,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_ends_by_itself_fails_the_process() {
-        let mut lifecycle = Lifecycle::new();
+        let mut lifecycle = Lifecycle::new().unwrap();
         lifecycle.spawn("worker", async { Ok(()) });
         let error = lifecycle.run_until(pending()).await.unwrap_err();
         assert_eq!(error.to_string(), "the worker ended although it was not told to");
@@ -160,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_fails_the_process() {
-        let mut lifecycle = Lifecycle::new();
+        let mut lifecycle = Lifecycle::new().unwrap();
         lifecycle.spawn("worker", async { panic!("on purpose") });
         assert!(lifecycle.run_until(pending()).await.is_err());
     }

@@ -16,11 +16,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging. `RUST_LOG` chooses what is logged, `info` when it is not set.
+/// Starts logging. `RUST_LOG` chooses what is logged beside what everybody wants to know, which is
+/// `info`: `RUST_LOG=billing=debug` adds to it, a bare level such as `RUST_LOG=warn` replaces it.
 pub fn init_logging(format: LogFormat) {
-    let filter = EnvFilter::builder()
-        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
-        .from_env_lossy();
+    let filter = EnvFilter::builder().parse_lossy(directives(std::env::var("RUST_LOG").ok()));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let result = match format {
         LogFormat::Text => builder.with_ansi(is_terminal()).try_init(),
@@ -28,6 +27,13 @@ pub fn init_logging(format: LogFormat) {
     };
     // Fails only when logging was started already, which serves just as well.
     drop(result);
+}
+
+/// The later directive wins when two are equally specific.
+fn directives(rust_log: Option<String>) -> String {
+    // What PostgreSQL remarks on every start: that a table of the migrations exists already.
+    const DEFAULT: &str = "info,sqlx::postgres::notice=warn";
+    rust_log.map_or_else(|| DEFAULT.to_owned(), |rust_log| format!("{DEFAULT},{rust_log}"))
 }
 
 fn is_terminal() -> bool {
@@ -55,4 +61,21 @@ pub fn metrics() -> &'static PrometheusHandle {
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rust_log_adds_to_info_unless_it_names_another_level() {
+        let filter = |rust_log: Option<&str>| {
+            EnvFilter::builder().parse_lossy(directives(rust_log.map(str::to_owned))).to_string()
+        };
+        let quiet = "sqlx::postgres::notice=warn";
+        assert_eq!(filter(None), format!("{quiet},info"));
+        assert_eq!(filter(Some("")), format!("{quiet},info"));
+        assert_eq!(filter(Some("off")), format!("{quiet},off"));
+        assert_eq!(filter(Some("billing=debug")), format!("{quiet},billing=debug,info"));
+    }
 }

@@ -29,11 +29,11 @@ struct Cli {
     #[arg(long, env = "LOCKSTEP_DATA", default_value = "data")]
     data: PathBuf,
 
-    /// Address of ordering; loopback only, for the demo has no tokens.
+    /// Address of ordering, port 0 for a free one; loopback only, for the demo has no tokens.
     #[arg(long, env = "ORDERING_LISTEN", default_value = "127.0.0.1:8080")]
     ordering_listen: SocketAddr,
 
-    /// Address of billing; loopback only, for the demo has no tokens.
+    /// Address of billing, port 0 for a free one; loopback only, for the demo has no tokens.
     #[arg(long, env = "BILLING_LISTEN", default_value = "127.0.0.1:8081")]
     billing_listen: SocketAddr,
 
@@ -65,12 +65,8 @@ async fn run(cli: &Cli) -> Result<(), BoxError> {
     let ordering_database = DatabaseUrl::Sqlite(cli.data.join("ordering.db"));
     let billing_database = DatabaseUrl::Sqlite(cli.data.join("billing.db"));
 
-    let store = ordering::store::open(&ordering_database, &random, clock.now()).await?;
-    let is_new = ordering::seed::sample(&*store, &*clock, &random).await?;
-    drop(store);
-
-    let mut lifecycle = Lifecycle::new();
-    let ordering = ordering::settings::ServeSettings {
+    let mut lifecycle = Lifecycle::new()?;
+    let mut ordering = ordering::settings::ServeSettings {
         listen: cli.ordering_listen.to_string(),
         database: ordering::settings::DatabaseSettings { database_url: ordering_database },
         billing_url: format!("http://{}", cli.billing_listen).parse()?,
@@ -78,14 +74,11 @@ async fn run(cli: &Cli) -> Result<(), BoxError> {
         sequencer_interval: Duration::from_secs(1),
         api_token: None,
     };
-    let ordering =
-        ordering::app::serve(ordering, &mut lifecycle, clock.clone(), random.clone()).await?;
-
-    let billing = billing::settings::ServeSettings {
+    let mut billing = billing::settings::ServeSettings {
         listen: cli.billing_listen.to_string(),
         database: billing::settings::DatabaseSettings { database_url: billing_database },
         source: billing::settings::SourceSettings {
-            ordering_url: format!("http://{ordering}").parse()?,
+            ordering_url: format!("http://{}", cli.ordering_listen).parse()?,
             ordering_token: None,
             pull_limit: DEFAULT_PAGE_LIMIT,
             pull_timeout: Duration::from_secs(30),
@@ -95,9 +88,32 @@ async fn run(cli: &Cli) -> Result<(), BoxError> {
         link_timeout: Duration::from_secs(2),
         api_token: None,
     };
-    let billing = billing::app::serve(billing, &mut lifecycle, clock, random).await?;
+    // Each has to know where the other is, which port 0 leaves open until both are bound.
+    let ordering_listener = ordering::app::listen(&ordering).await?;
+    let billing_listener = billing::app::listen(&billing).await?;
+    let ordering_addr = ordering_listener.local_addr()?;
+    let billing_addr = billing_listener.local_addr()?;
+    ordering.billing_url = format!("http://{billing_addr}").parse()?;
+    billing.source.ordering_url = format!("http://{ordering_addr}").parse()?;
 
-    println!("{}", welcome(ordering, billing, is_new, cli));
+    // Before anything else touches the databases: a second demo stops at the addresses above.
+    let store =
+        ordering::store::open(&ordering.database.database_url, &random, clock.now()).await?;
+    let is_new = ordering::seed::sample(&*store, &*clock, &random).await?;
+    drop(store);
+
+    let (ordering_clock, ordering_random) = (clock.clone(), random.clone());
+    ordering::app::serve(
+        ordering,
+        ordering_listener,
+        &mut lifecycle,
+        ordering_clock,
+        ordering_random,
+    )
+    .await?;
+    billing::app::serve(billing, billing_listener, &mut lifecycle, clock, random).await?;
+
+    println!("{}", welcome(ordering_addr, billing_addr, is_new, cli));
     lifecycle.run().await?;
     println!("Stopped. The data is in {}; the next start goes on from there.", cli.data.display());
     Ok(())

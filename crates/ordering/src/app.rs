@@ -1,6 +1,5 @@
 //! Puts the parts of the service together.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +7,8 @@ use kit::clock::{SharedClock, SystemClock};
 use kit::db::{self, DatabaseUrl};
 use kit::lifecycle::{BoxError, Lifecycle};
 use kit::random::Random;
+use kit::settings::ListenError;
+use tokio::net::TcpListener;
 
 use crate::http::{AppState, router};
 use crate::sequencer::Sequencer;
@@ -27,8 +28,9 @@ pub async fn run(command: Command) -> Result<(), BoxError> {
     let random = Random::from_os();
     match command {
         Command::Serve(settings) => {
-            let mut lifecycle = Lifecycle::new();
-            serve(settings, &mut lifecycle, clock, random).await?;
+            let mut lifecycle = Lifecycle::new()?;
+            let listener = listen(&settings).await?;
+            serve(settings, listener, &mut lifecycle, clock, random).await?;
             lifecycle.run().await?;
         }
         Command::Migrate(settings) => {
@@ -54,21 +56,27 @@ pub async fn run(command: Command) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Starts the service as tasks of `lifecycle`: brings the schema up to date, binds, then serves.
-/// Where it listens.
+/// Binds the address of the settings. Done before anything else: a service that may not listen, or a
+/// second one on the same address, must not touch the database.
 ///
 /// # Errors
-/// When the database cannot be opened or the address cannot be listened on.
+/// When the address is not protected, taken, or not of this machine.
+pub async fn listen(settings: &ServeSettings) -> Result<TcpListener, ListenError> {
+    let token_setting = "--api-token (ORDERING_API_TOKEN)";
+    kit::settings::bind(&settings.listen, settings.api_token.as_ref(), token_setting).await
+}
+
+/// Starts the service on `listener` as tasks of `lifecycle`; brings the schema up to date first.
+///
+/// # Errors
+/// When the database cannot be opened.
 pub async fn serve(
     settings: ServeSettings,
+    listener: TcpListener,
     lifecycle: &mut Lifecycle,
     clock: SharedClock,
     random: Random,
-) -> Result<SocketAddr, BoxError> {
-    let token_setting = "--api-token (ORDERING_API_TOKEN)";
-    let listener =
-        kit::settings::bind(&settings.listen, settings.api_token.as_ref(), token_setting).await?;
-    let addr = listener.local_addr()?;
+) -> Result<(), BoxError> {
     let store = open(&settings.database.database_url, &clock, &random).await?;
 
     let interval = settings.sequencer_interval;
@@ -90,7 +98,7 @@ pub async fn serve(
     };
     lifecycle.spawn("sequencer", sequencer.run(lifecycle.shutdown_token()));
     lifecycle.serve("ordering", listener, router(state, settings.api_token));
-    Ok(addr)
+    Ok(())
 }
 
 /// Why the service has no database.

@@ -82,17 +82,7 @@ impl Puller {
         let _turn = self.turn.lock().await;
         let mut counts = Counts::default();
         let pulled = self.drain_noted(&mut counts).await;
-        if counts.changed_something() {
-            tracing::info!(
-                pull.pages = counts.pages,
-                pull.new = counts.new,
-                pull.changed = counts.changed,
-                pull.removed = counts.removed,
-                pull.unchanged = counts.unchanged,
-                pull.quarantined = counts.quarantined,
-                "pulled"
-            );
-        }
+        log(&counts, None);
         let outcome = pulled.as_ref().map_or_else(PullError::kind, |()| "success");
         metrics::counter!("billing_pulls_total", "outcome" => outcome).increment(1);
         pulled.map(|()| counts)
@@ -106,6 +96,9 @@ impl Puller {
     pub async fn pull_order(&self, number: i64) -> Result<Counts, PullError> {
         self.check_blocked(&self.store.pull_state().await?)?;
         let pulled = self.fetch(number).await;
+        if let Ok(counts) = &pulled {
+            log(counts, Some(number));
+        }
         self.block_if_unknown(&pulled).await?;
         pulled
     }
@@ -291,6 +284,22 @@ fn judge(state: &PullState, identity: &FeedIdentity) -> Result<(), PullError> {
         Ordering::Less => Err(PullError::StaleProvider),
         Ordering::Equal => Ok(()),
         Ordering::Greater => Err(PullError::Reset(identity.clone())),
+    }
+}
+
+/// One line for a pull that changed something; `number` is that of a single order that was pulled.
+fn log(counts: &Counts, number: Option<i64>) {
+    if counts.changed_something() {
+        tracing::info!(
+            order.number = number,
+            pull.pages = counts.pages,
+            pull.new = counts.new,
+            pull.changed = counts.changed,
+            pull.removed = counts.removed,
+            pull.unchanged = counts.unchanged,
+            pull.quarantined = counts.quarantined,
+            "pulled"
+        );
     }
 }
 

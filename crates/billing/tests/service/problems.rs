@@ -101,7 +101,7 @@ async fn bodies_are_refused_for_what_they_are() {
     let json = "application/json";
     read("a form", &put("text/plain", b"x".to_vec()).await, P::UnsupportedMediaType);
     read("no JSON", &put(json, b"{".to_vec()).await, P::InvalidRequest);
-    read("too much", &put(json, vec![b' '; 5 * 1024 * 1024]).await, P::PayloadTooLarge);
+    read("too much", &put(json, vec![b' '; 17 * 1024 * 1024]).await, P::PayloadTooLarge);
     read("no token", &put(json, b"{}".to_vec()).await, P::ValidationFailed);
     for (token, code) in [
         (token_of(&identity(EPOCH - 1), 1), P::FeedReset),

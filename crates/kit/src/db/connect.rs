@@ -114,20 +114,22 @@ impl Db<Postgres> {
     }
 }
 
+/// Whatever keeps a connection from being had is a fault of the moment for the request that wanted
+/// one, a server that refuses it as well as one that is away.
 impl<B: Backend> Db<B> {
     /// A connection for statements that only read, each with a snapshot of its own.
     pub async fn reader(&self) -> Result<sqlx::pool::PoolConnection<B>> {
-        Ok(self.readers.acquire().await?)
+        self.readers.acquire().await.map_err(Error::Unavailable)
     }
 
     /// A transaction whose statements all read one snapshot.
     pub async fn snapshot(&self) -> Result<Transaction<B>> {
-        Ok(self.readers.begin_with(B::BEGIN_SNAPSHOT).await?)
+        self.readers.begin_with(B::BEGIN_SNAPSHOT).await.map_err(Error::Unavailable)
     }
 
     /// A transaction that writes.
     pub async fn begin(&self) -> Result<Transaction<B>> {
-        Ok(self.writers.begin_with(B::BEGIN_WRITE).await?)
+        self.writers.begin_with(B::BEGIN_WRITE).await.map_err(Error::Unavailable)
     }
 
     /// Brings the schema up to date.

@@ -22,8 +22,8 @@ impl IfMatch {
     /// Reads the header; `None` when it is not there.
     ///
     /// # Errors
-    /// When it is not a list of version tags. A weak tag never matches (section 8.8.3.2), so it is
-    /// refused like any other tag that this service never gives.
+    /// When it is not a list of entity tags. A weak tag never matches (section 8.8.3.2), nor does
+    /// one that this service never gives.
     pub fn read(headers: &HeaderMap) -> Result<Option<Self>, Violation> {
         let wrong = || {
             Violation::new(
@@ -37,9 +37,15 @@ impl IfMatch {
         if tags == ["*"] {
             return Ok(Some(Self::Any));
         }
-        let version = |tag: &String| tag.strip_prefix('"')?.strip_suffix('"')?.parse::<i64>().ok();
-        let versions = tags.iter().map(version).collect::<Option<_>>().ok_or_else(wrong)?;
-        Ok(Some(Self::Versions(versions)))
+        let is_tag = |tag: &String| {
+            let opaque = tag.strip_prefix("W/").unwrap_or(tag);
+            opaque.len() >= 2 && opaque.starts_with('"') && opaque.ends_with('"')
+        };
+        if !tags.iter().all(is_tag) {
+            return Err(wrong());
+        }
+        let version = |tag: &String| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
+        Ok(Some(Self::Versions(tags.iter().filter_map(version).collect())))
     }
 
     /// Whether a change for this header may be made to `version`.
@@ -87,7 +93,10 @@ mod tests {
         assert_eq!(read("\"3\""), Ok(Some(IfMatch::Versions(vec![3]))));
         assert_eq!(read("\"3\", \"4\""), Ok(Some(IfMatch::Versions(vec![3, 4]))));
         assert_eq!(read("*"), Ok(Some(IfMatch::Any)));
-        for wrong in ["3", "W/\"3\"", "\"x\"", ""] {
+        for never in ["W/\"3\"", "\"x\"", "\"99999999999999999999\""] {
+            assert_eq!(read(never), Ok(Some(IfMatch::Versions(vec![]))), "{never:?}");
+        }
+        for wrong in ["3", "W/3", "\"", ""] {
             assert!(read(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -37,7 +37,7 @@ async fn every_code_is_sent_and_read_back() {
     let after =
         |feed_id: &str, epoch: i64| Ask::get(&format!("/feed/v1/orders?after={feed_id}-{epoch}-0"));
     let (feed_id, epoch) = (feed.feed_id.as_str(), feed.epoch.0);
-    let huge = vec![b' '; 5 * 1024 * 1024];
+    let huge = vec![b' '; 17 * 1024 * 1024];
 
     let table = [
         (P::InvalidRequest, Ask::get("/api/v1/orders?limit=none")),

@@ -30,9 +30,11 @@ async fn what_is_confirmed_arrives_without_being_asked_for_again() {
         &format!("--database-url={}", file.url()),
         "--api-token=secret",
     ]);
-    let mut lifecycle = Lifecycle::new();
+    let mut lifecycle = Lifecycle::new().unwrap();
     let (clock, random) = (Arc::new(SystemClock), Random::from_os());
-    let addr = app::serve(settings, &mut lifecycle, clock, random).await.unwrap();
+    let listener = app::listen(&settings).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    app::serve(settings, listener, &mut lifecycle, clock, random).await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(lifecycle.run_until(async move { stopped.await.unwrap() }));
 
@@ -63,8 +65,7 @@ async fn others_are_not_served_without_a_token() {
     let file = testkit::sqlite::file();
     let database = format!("--database-url={}", file.url());
     let settings = settings(&["--listen=0.0.0.0:0", &database]);
-    let (clock, random) = (Arc::new(SystemClock), Random::from_os());
-    let refused = app::serve(settings, &mut Lifecycle::new(), clock, random).await.unwrap_err();
+    let refused = app::listen(&settings).await.unwrap_err();
     assert!(refused.to_string().contains("--api-token (ORDERING_API_TOKEN)"), "{refused}");
 }
 
@@ -76,6 +77,8 @@ async fn a_database_that_cannot_be_opened_is_named() {
     let database = format!("{}/ordering.db", file.url());
     let settings = settings(&["--listen=127.0.0.1:0", &format!("--database-url={database}")]);
     let (clock, random) = (Arc::new(SystemClock), Random::from_os());
-    let error = app::serve(settings, &mut Lifecycle::new(), clock, random).await.unwrap_err();
+    let listener = app::listen(&settings).await.unwrap();
+    let mut lifecycle = Lifecycle::new().unwrap();
+    let error = app::serve(settings, listener, &mut lifecycle, clock, random).await.unwrap_err();
     assert_eq!(error.to_string(), format!("cannot open {database}"));
 }
