@@ -40,6 +40,16 @@ async fn a_waiting_request_is_answered_when_the_service_is_told_to_stop() {
 }
 
 #[tokio::test]
+async fn a_signal_may_come_as_soon_as_the_address_is_known() {
+    let database = Database::new(Engine::Sqlite).await;
+    for _ in 0..10 {
+        let mut node = Node::start(ordering_program(database.url(), 0, free_port())).await;
+        let status = node.service().terminate(PROMPT).await;
+        assert_eq!(status.code(), Some(0), "{}", node.service().log());
+    }
+}
+
+#[tokio::test]
 async fn both_services_stop_on_a_signal_and_go_on_where_they_were() {
     let (ordering_db, billing_db) =
         (Database::new(Engine::Sqlite).await, Database::new(Engine::Sqlite).await);
