@@ -45,7 +45,7 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
     let site = Site {
         clock: Arc::clone(&state.clock),
         random: state.random.clone(),
-        error_page: pages::error_page,
+        frame: pages::frame(""),
         form_targets: String::new(),
     };
     let checked = state.clone();
@@ -53,7 +53,7 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
         .merge(link::routes())
         .merge(pages::routes())
         .merge(assets::routes())
-        .merge(docs::routes(description, pages::explain))
+        .merge(docs::routes(description, site.frame))
         .merge(health::routes(move || not_ready(checked.clone())))
         .with_state(state);
     site.wrap(routes)

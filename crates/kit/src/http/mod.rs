@@ -4,6 +4,7 @@
 pub mod assets;
 pub mod auth;
 pub mod docs;
+pub mod error_pages;
 pub mod etag;
 pub mod frame;
 pub mod health;

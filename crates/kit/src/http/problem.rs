@@ -8,7 +8,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use contract::problem::{MEDIA_TYPE, Problem, ProblemCode};
 
-use super::etag;
+use super::frame::Frame;
+use super::{error_pages, etag};
 use crate::{db, telemetry};
 
 /// When to try again after a 503, in seconds, unless the response says otherwise.
@@ -101,7 +102,7 @@ pub(super) fn write_body(
     mut response: Response,
     request_id: &str,
     html: bool,
-    error_page: fn(&Problem) -> String,
+    frame: Frame,
 ) -> Response {
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => Some(problem),
@@ -114,7 +115,7 @@ pub(super) fn write_body(
     let Some(mut problem) = problem else { return response };
     problem.instance = Some(format!("/requests/{request_id}"));
     let mut written = if html {
-        Html(error_page(&problem)).into_response()
+        Html(error_pages::of_problem(frame, &problem)).into_response()
     } else {
         let mut json = Json(&problem).into_response();
         json.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));

@@ -16,6 +16,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
 use tracing::Instrument;
 
+use super::frame::Frame;
 use super::problem::{ProblemResponse, wants_html, write_body};
 use crate::clock::SharedClock;
 use crate::random::Random;
@@ -33,8 +34,8 @@ pub struct Site {
     pub clock: SharedClock,
     /// Gives requests their ids.
     pub random: Random,
-    /// The page for an error.
-    pub error_page: fn(&Problem) -> String,
+    /// What surrounds the page for an error.
+    pub frame: Frame,
     /// Where forms may lead besides the service itself: origins, separated by blanks.
     pub form_targets: String,
 }
@@ -81,7 +82,7 @@ async fn around(State(site): State<Site>, mut request: Request, next: Next) -> R
     let _in_flight = InFlight::enter();
 
     let response = next.run(request).instrument(span.clone()).await;
-    let mut response = write_body(response, &id, html, site.error_page);
+    let mut response = write_body(response, &id, html, site.frame);
 
     let took = site.clock.now().since(started);
     let status = response.status();

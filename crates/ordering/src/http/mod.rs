@@ -70,7 +70,7 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
     let site = Site {
         clock: Arc::clone(&state.clock),
         random: state.random.clone(),
-        error_page: pages::error_page,
+        frame: pages::frame(""),
         // The Confirm form ends at billing's deep link, and browsers hold redirects against the
         // policy for forms too.
         form_targets: state.billing_url.origin().ascii_serialization(),
@@ -81,7 +81,7 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
     };
     let routes = auth::require_token(for_programs, api_token)
         .merge(pages::routes())
-        .merge(docs::routes(description, pages::explain))
+        .merge(docs::routes(description, site.frame))
         .merge(health::routes(ready))
         .merge(assets::routes())
         .with_state(state);

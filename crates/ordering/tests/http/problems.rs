@@ -6,9 +6,9 @@ use axum::Router;
 use axum::routing::get;
 use contract::problem::ProblemCode;
 use kit::db;
+use kit::http::frame::Frame;
 use kit::http::site::Site;
 use ordering::error::Error;
-use ordering::http::pages;
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
@@ -94,7 +94,7 @@ async fn an_unavailable_database_asks_to_try_again() {
     let site = Site {
         clock: app.clock.clone(),
         random: app.state.random.clone(),
-        error_page: pages::error_page,
+        frame: Frame { app: "Ordering", apps: &[], menu: &[], current: "" },
         form_targets: String::new(),
     };
     let router = site.wrap(Router::new().route("/", get(handler)));

@@ -1,9 +1,9 @@
 //! The pages: plain forms and links that work without a script.
 
 mod chart;
-mod errors;
 mod invoice;
 mod invoices;
+mod refused;
 mod standing;
 mod start;
 mod sync;
@@ -15,9 +15,8 @@ use axum::routing::{get, post};
 use contract::problem::{Problem, ProblemCode};
 use kit::http::frame::Frame;
 
-pub(super) use errors::{WaitingPage, refusal_page};
-pub use errors::{error_page, explain};
 pub(super) use invoice::Doubt;
+pub(super) use refused::{WaitingPage, refusal_page};
 
 use super::AppState;
 use crate::error::Result;
@@ -42,7 +41,7 @@ async fn ordering(State(state): State<AppState>) -> Redirect {
 }
 
 /// The frame of a page that belongs to the menu's entry `current`.
-fn frame(current: &'static str) -> Frame {
+pub(super) fn frame(current: &'static str) -> Frame {
     Frame {
         app: "Billing",
         apps: &[("Ordering", "/ordering"), ("Billing", "/")],

@@ -8,12 +8,10 @@
 //! | [`confirm`] | confirming, and the way on to billing |
 //! | [`customers`] | customers and their form |
 //! | [`status`] | how the feed is doing |
-//! | [`errors`] | what went wrong |
 
 mod confirm;
 mod customers;
 mod edit;
-mod errors;
 mod field_errors;
 mod order_form;
 mod orders;
@@ -25,8 +23,6 @@ use axum::response::Redirect;
 use axum::routing::{get, post};
 use kit::http::frame::Frame;
 use url::form_urlencoded;
-
-pub use errors::{error_page, explain};
 
 use super::AppState;
 
@@ -54,7 +50,7 @@ async fn billing(State(state): State<AppState>) -> Redirect {
 }
 
 /// The frame of a page that belongs to the menu's entry `current`.
-fn frame(current: &'static str) -> Frame {
+pub(super) fn frame(current: &'static str) -> Frame {
     Frame {
         app: "Ordering",
         apps: &[("Ordering", "/"), ("Billing", "/billing")],

@@ -1,10 +1,9 @@
-//! Pages for what went wrong.
+//! Pages for what went wrong, the same in both services but for their frame.
 
 use askama::Template;
 use contract::problem::{Problem, ProblemCode};
-use kit::http::frame::Frame;
 
-use super::frame;
+use super::frame::Frame;
 
 #[derive(Template)]
 #[template(path = "error.html")]
@@ -21,13 +20,13 @@ struct CodePage {
 }
 
 /// The page for a problem, where a person asked.
-pub fn error_page(problem: &Problem) -> String {
-    rendered(&ErrorPage { frame: frame(""), problem })
+pub fn of_problem(frame: Frame, problem: &Problem) -> String {
+    rendered(&ErrorPage { frame, problem })
 }
 
 /// The page that explains a code: `/problems/{code}`.
-pub fn explain(code: ProblemCode) -> String {
-    rendered(&CodePage { frame: frame(""), code })
+pub fn of_code(frame: Frame, code: ProblemCode) -> String {
+    rendered(&CodePage { frame, code })
 }
 
 /// Rendering fails only when formatting a value does, and none of ours can.
