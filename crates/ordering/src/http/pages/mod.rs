@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`orders`] | the list, one order, its deletion |
 //! | [`edit`] | the form of an order, and what becomes of it |
-//! | [`order_form`] | what is typed into that form, read as an order |
+//! | [`order_form`], [`line_fields`] | what is typed into that form, read as an order |
+//! | [`field_errors`] | what is wrong with a form, each at its field |
 //! | [`confirm`] | confirming, and the way on to billing |
 //! | [`customers`] | customers and their form |
 //! | [`status`] | how the feed is doing |
@@ -13,6 +14,7 @@ mod confirm;
 mod customers;
 mod edit;
 mod field_errors;
+mod line_fields;
 mod order_form;
 mod orders;
 mod status;
