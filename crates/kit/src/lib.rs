@@ -7,7 +7,7 @@
 //! | [`http`] | problem documents, request reading, security headers, health, API docs |
 //! | [`lifecycle`] | background tasks, signals, draining |
 //! | [`settings`] | values of flags and environment variables |
-//! | [`show`] | money and times for people |
+//! | [`show`] | money, times and addresses for people |
 //! | [`telemetry`] | logs and metrics |
 
 pub mod clock;

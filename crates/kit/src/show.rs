@@ -1,5 +1,6 @@
-//! Money and times for people. Also the filters that the page templates use.
+//! Money, times and addresses for people. Also the filters that the page templates use.
 
+use contract::order::Address;
 use contract::time::Timestamp;
 use iso_currency::Currency;
 
@@ -122,9 +123,33 @@ pub fn country(code: &str) -> String {
     contract::order::country_name(code).unwrap_or(code).to_owned()
 }
 
+/// An address line by line, as on an envelope, without what is not known.
+pub fn address_lines(address: &Address) -> Vec<String> {
+    let known = |part: &Option<String>| part.clone().filter(|text| !text.trim().is_empty());
+    let town = [known(&address.postal_code), known(&address.city)];
+    let town = town.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let country = known(&address.country).map(|code| country(&code));
+    let lines = [known(&address.line1), known(&address.line2), Some(town), country];
+    lines.into_iter().flatten().filter(|line| !line.is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_has_no_empty_lines() {
+        let known = |text: &str| Some(text.to_owned());
+        let address = Address {
+            line1: known("1 Quay St"),
+            line2: known(" "),
+            postal_code: known("1011"),
+            city: known("Delft"),
+            country: known("NL"),
+        };
+        assert_eq!(address_lines(&address), ["1 Quay St", "1011 Delft", "Netherlands"]);
+        assert_eq!(address_lines(&Address::default()), [""; 0]);
+    }
 
     #[test]
     fn money_is_grouped_and_has_its_currency_s_decimals() {

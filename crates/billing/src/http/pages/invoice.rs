@@ -225,14 +225,8 @@ impl InvoicePage {
         self.invoice.state == InvoiceState::AwaitingApproval && !missing
     }
 
-    /// The customer's address, line by line, without what is not known.
+    /// The customer's address, line by line.
     fn address_lines(&self) -> Vec<String> {
-        let Some(address) = &self.invoice.customer.address else { return Vec::new() };
-        let known = |part: &Option<String>| part.clone().filter(|text| !text.trim().is_empty());
-        let town = [known(&address.postal_code), known(&address.city)];
-        let town = town.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        let country = known(&address.country).map(|code| show::country(&code));
-        let lines = [known(&address.line1), known(&address.line2), Some(town), country];
-        lines.into_iter().flatten().filter(|line| !line.is_empty()).collect()
+        self.invoice.customer.address.as_ref().map(show::address_lines).unwrap_or_default()
     }
 }

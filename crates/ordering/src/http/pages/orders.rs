@@ -120,7 +120,7 @@ async fn page(
     let page = OrderPage {
         frame: frame("/orders"),
         history: state.store.history(number).await?,
-        address: address_lines(&order),
+        address: order.customer.address.as_ref().map(show::address_lines).unwrap_or_default(),
         invoice: confirm::deep_link(&state.billing_url, number),
         notice,
         order,
@@ -147,19 +147,6 @@ pub(super) async fn changed_meanwhile(state: &AppState, number: i64) -> Result<R
                 was done with it.";
     refused(state, number, ProblemCode::VersionConflict, "The order has changed meanwhile", text)
         .await
-}
-
-fn address_lines(order: &Order) -> Vec<String> {
-    let Some(address) = &order.customer.address else { return Vec::new() };
-    let town = [&address.postal_code, &address.city];
-    let town: Vec<_> = town.into_iter().flatten().map(String::as_str).collect();
-    let lines = [
-        address.line1.clone(),
-        address.line2.clone(),
-        Some(town.join(" ")),
-        address.country.as_deref().map(show::country),
-    ];
-    lines.into_iter().flatten().filter(|line| !line.is_empty()).collect()
 }
 
 #[derive(Template, WebTemplate)]
