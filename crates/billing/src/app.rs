@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kit::clock::{SharedClock, SystemClock};
-use kit::db::DatabaseUrl;
+use kit::db::{DatabaseUrl, OpenError};
 use kit::lifecycle::{BoxError, Lifecycle};
 use kit::random::Random;
 use kit::settings::ListenError;
@@ -15,7 +15,7 @@ use crate::pull::client::FeedClient;
 use crate::settings::{Command, ServeSettings};
 use crate::store::{self, Store};
 
-/// Runs a command of the program.
+/// Runs a command of the program to its end; [`serve`] ends with a signal.
 ///
 /// # Errors
 /// Why it could not be done, for the person who started it.
@@ -98,9 +98,7 @@ pub async fn serve(
 }
 
 /// Opens the database and brings its schema up to date.
-async fn open(url: &DatabaseUrl) -> Result<Arc<dyn Store>, BoxError> {
-    store::open(url).await.map_err(|error| {
-        // The address is shown without its password.
-        format!("cannot open the database {url}: {}", kit::telemetry::chain(&error)).into()
-    })
+async fn open(url: &DatabaseUrl) -> Result<Arc<dyn Store>, OpenError> {
+    let opened = store::open(url).await;
+    opened.map_err(|source| OpenError { url: url.clone(), source })
 }

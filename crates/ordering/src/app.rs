@@ -1,10 +1,9 @@
 //! Puts the parts of the service together.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kit::clock::{SharedClock, SystemClock};
-use kit::db::{self, DatabaseUrl};
+use kit::db::{DatabaseUrl, OpenError};
 use kit::lifecycle::{BoxError, Lifecycle};
 use kit::random::Random;
 use kit::settings::ListenError;
@@ -15,9 +14,6 @@ use crate::sequencer::Sequencer;
 use crate::settings::{Command, ServeSettings};
 use crate::store::{self, Store};
 use crate::{import, seed};
-
-/// How long billing may take to say that it is there, before the browser is sent to it.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs a command of the program to its end; [`serve`] ends with a signal.
 ///
@@ -94,22 +90,14 @@ pub async fn serve(
             .billing_probe_url
             .unwrap_or_else(|| settings.billing_url.clone()),
         billing_url: settings.billing_url,
-        client: reqwest::Client::builder().timeout(PROBE_TIMEOUT).build()?,
+        client: reqwest::Client::builder().build()?,
     };
     lifecycle.spawn("sequencer", sequencer.run(lifecycle.shutdown_token()));
     lifecycle.serve("ordering", listener, router(state, settings.api_token));
     Ok(())
 }
 
-/// Why the service has no database.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot open {url}")]
-struct OpenError {
-    /// Shown without its password.
-    url: DatabaseUrl,
-    source: db::Error,
-}
-
+/// Opens the database and brings its schema up to date.
 async fn open(
     url: &DatabaseUrl,
     clock: &SharedClock,

@@ -1,5 +1,7 @@
 //! What can go wrong with a database, as far as callers can tell it apart.
 
+use super::DatabaseUrl;
+
 /// A database operation failed. Its text is for the log only and never reaches a caller.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -27,6 +29,16 @@ pub enum Error {
     /// The schema could not be brought up to date.
     #[error("the schema could not be migrated")]
     Migration(#[source] sqlx::migrate::MigrateError),
+}
+
+/// A service's database cannot be opened: for the person who started the program.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open {url}")]
+pub struct OpenError {
+    /// Shown without its password.
+    pub url: DatabaseUrl,
+    /// Why not.
+    pub source: Error,
 }
 
 impl Error {

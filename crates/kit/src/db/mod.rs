@@ -17,7 +17,7 @@ mod query;
 pub use backend::{Backend, Column};
 pub use batch::Batch;
 pub use connect::{DatabaseUrl, Db, Transaction};
-pub use error::Error;
+pub use error::{Error, OpenError};
 pub use query::{Query, Row, query};
 pub use sqlx::AssertSqlSafe;
 pub use sqlx::{Postgres, Sqlite};
