@@ -1,5 +1,7 @@
 //! The settings of the billing service: every one a flag and an environment variable.
 
+#![expect(clippy::doc_markdown, reason = "the doc comments are also the text of --help")]
+
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -17,15 +19,8 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    /// How log lines are written.
-    #[arg(
-        long,
-        env = "LOG_FORMAT",
-        value_enum,
-        default_value = "text",
-        global = true,
-        help = "How log lines are written; RUST_LOG chooses which"
-    )]
+    /// How log lines are written; RUST_LOG chooses which.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text", global = true)]
     pub log_format: LogFormat,
 }
 
@@ -59,9 +54,8 @@ pub enum Command {
 /// Where the data is.
 #[derive(Clone, Debug, Args)]
 pub struct DatabaseSettings {
-    /// Where the data is.
+    /// sqlite://path/to/file.db or postgres://user:password@host/database
     #[arg(
-        help = "sqlite://path/to/file.db or postgres://user:password@host/database",
         long,
         env = "BILLING_DATABASE_URL",
         default_value = "sqlite://data/billing.db",

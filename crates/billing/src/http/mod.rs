@@ -4,6 +4,8 @@ pub mod api;
 pub mod link;
 pub mod pages;
 
+mod openapi;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,8 +42,9 @@ pub struct AppState {
 
 /// All addresses of the service. Callers of the API must present `api_token`, when there is one.
 pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
-    let (api, description) =
-        OpenApiRouter::with_openapi(api::base()).nest("/api/v1", api::routes()).split_for_parts();
+    let (api, description) = OpenApiRouter::with_openapi(openapi::base())
+        .nest("/api/v1", api::routes())
+        .split_for_parts();
     let site = Site {
         clock: Arc::clone(&state.clock),
         random: state.random.clone(),

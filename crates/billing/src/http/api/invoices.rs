@@ -14,9 +14,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::description::{ApproveProblems, FindProblems, ReadProblems};
 use super::tagged;
 use crate::error::{Error, Result};
+use crate::http::openapi::{ApproveProblems, FindProblems, ReadProblems};
 use crate::http::{AppState, invoice_id, no_invoice};
 use crate::invoice::{Invoice, InvoiceState};
 use crate::store::{Approval, InvoiceFilter};

@@ -1,6 +1,5 @@
 //! The API for other programs, under `/api/v1`.
 
-mod description;
 mod invoices;
 mod orders;
 mod pull;
@@ -14,8 +13,6 @@ use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::AppState;
-
-pub(super) use description::base;
 
 /// The API's routes, without their prefix.
 pub(super) fn routes() -> OpenApiRouter<AppState> {

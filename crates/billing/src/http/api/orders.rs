@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::description::{FindProblems, ReadProblems};
 use super::tagged;
 use crate::error::{Error, Result};
 use crate::http::AppState;
+use crate::http::openapi::{FindProblems, ReadProblems};
 use crate::store::StoredOrder;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {

@@ -11,9 +11,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::description::{PullProblems, ReadProblems, TokenProblems};
 use crate::error::{Error, Result};
 use crate::http::AppState;
+use crate::http::openapi::{PullProblems, ReadProblems, TokenProblems};
 use crate::pull::Counts;
 use crate::store::PullState;
 

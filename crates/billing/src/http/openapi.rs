@@ -8,7 +8,7 @@ use utoipa::openapi::{OpenApi, RefOr, Response};
 use utoipa::{IntoResponses, OpenApi as _};
 
 /// The description before the addresses are added.
-pub(in crate::http) fn base() -> OpenApi {
+pub(super) fn base() -> OpenApi {
     Base::openapi()
 }
 
