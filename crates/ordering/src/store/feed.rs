@@ -12,6 +12,9 @@ use kit::db::{AssertSqlSafe, Backend, Error, Result, Row, query};
 use super::{FeedAnswer, orders};
 use crate::feed::{Verdict, judge};
 
+/// How many orders are read with one statement: a page of 1,000, the one behind it that tells whether
+/// there is more, and not a page of 5,000 before its size is looked at.
+const ROWS_AT_ONCE: usize = 1_001;
 /// How many lines are read with one statement: few pages need a second one, and a page of orders
 /// with 2,000 lines each is not read into memory whole before its size is looked at.
 const LINES_AT_ONCE: i64 = 20_000;
@@ -121,18 +124,7 @@ pub(super) async fn page<B: Backend>(
         Verdict::Continue(after) => after,
         verdict => return Ok(FeedAnswer::Refused { identity, verdict }),
     };
-    // One more than asked for tells whether there is more. The second condition is the index's
-    // own: without it the planner does not know that the index holds all that is asked for.
-    let sql = format!(
-        "{} where o.confirmed_sequence_nr > $1 and o.confirmed_sequence_nr > 0 \
-         order by o.confirmed_sequence_nr limit $2",
-        orders::SELECT
-    );
-    let select = query::<B>(AssertSqlSafe(sql)).bind(after.0).bind(limit.saturating_add(1));
-    let rows = select.fetch_all(conn).await?;
-    let wanted = usize::try_from(limit).unwrap_or(0).min(rows.len());
-    let orders = read_page::<B>(conn, &rows[..wanted], max_bytes).await?;
-    let has_more = orders.len() < rows.len();
+    let (orders, has_more) = orders_after::<B>(conn, after, limit, max_bytes).await?;
     let sequence_nr = orders.last().map_or(after, |order| order.confirmed_sequence_nr);
     Ok(FeedAnswer::Page(FeedPage {
         continuation_token: ContinuationToken {
@@ -148,28 +140,78 @@ pub(super) async fn page<B: Backend>(
     }))
 }
 
-/// The orders in these rows with their lines, as many as `max_bytes` allow, but at least one.
-async fn read_page<B: Backend>(
+/// The orders behind `after`, as many as `limit` and `max_bytes` allow, but at least one, and whether
+/// there are more behind them.
+async fn orders_after<B: Backend>(
     conn: &mut B::Connection,
-    mut rows: &[Row<B>],
+    mut after: SequenceNr,
+    limit: i64,
     max_bytes: usize,
-) -> Result<Vec<Order>> {
-    let mut page = Vec::with_capacity(rows.len());
-    let mut bytes = 0;
-    while !rows.is_empty() {
-        let (chunk, rest) = rows.split_at(chunk_len(rows)?);
-        rows = rest;
-        let mut orders = chunk.iter().map(orders::read).collect::<Result<Vec<_>>>()?;
-        orders::add_lines::<B>(conn, &mut orders).await?;
-        for order in orders {
-            bytes += estimated_bytes(&order);
-            if bytes > max_bytes && !page.is_empty() {
-                return Ok(page);
-            }
-            page.push(order);
+) -> Result<(Vec<Order>, bool)> {
+    let limit = usize::try_from(limit).unwrap_or(0);
+    let mut page = Page { orders: Vec::new(), bytes: 0, max_bytes };
+    loop {
+        let room = limit - page.orders.len();
+        // One more than there is room for tells whether there is more.
+        let asked = ROWS_AT_ONCE.min(room + 1);
+        let rows = rows_after::<B>(conn, after, asked).await?;
+        let fitting = &rows[..room.min(rows.len())];
+        if !page.add::<B>(conn, fitting).await? || fitting.len() < rows.len() {
+            return Ok((page.orders, true));
+        }
+        match page.orders.last() {
+            Some(last) if rows.len() == asked => after = last.confirmed_sequence_nr,
+            _ => return Ok((page.orders, false)),
         }
     }
-    Ok(page)
+}
+
+/// The first `count` orders behind `after`, without their lines.
+async fn rows_after<B: Backend>(
+    conn: &mut B::Connection,
+    after: SequenceNr,
+    count: usize,
+) -> Result<Vec<Row<B>>> {
+    // The second condition is the index's own: without it the planner does not know that the index
+    // holds all that is asked for.
+    let sql = format!(
+        "{} where o.confirmed_sequence_nr > $1 and o.confirmed_sequence_nr > 0 \
+         order by o.confirmed_sequence_nr limit $2",
+        orders::SELECT
+    );
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    query::<B>(AssertSqlSafe(sql)).bind(after.0).bind(count).fetch_all(conn).await
+}
+
+/// A page while it is filled.
+struct Page {
+    orders: Vec<Order>,
+    bytes: usize,
+    max_bytes: usize,
+}
+
+impl Page {
+    /// Adds the orders in these rows with their lines; `false` when not all of them fit.
+    async fn add<B: Backend>(
+        &mut self,
+        conn: &mut B::Connection,
+        mut rows: &[Row<B>],
+    ) -> Result<bool> {
+        while !rows.is_empty() {
+            let (chunk, rest) = rows.split_at(chunk_len(rows)?);
+            rows = rest;
+            let mut orders = chunk.iter().map(orders::read).collect::<Result<Vec<_>>>()?;
+            orders::add_lines::<B>(conn, &mut orders).await?;
+            for order in orders {
+                self.bytes += estimated_bytes(&order);
+                if self.bytes > self.max_bytes && !self.orders.is_empty() {
+                    return Ok(false);
+                }
+                self.orders.push(order);
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// How many of the rows, at least one, have no more than [`LINES_AT_ONCE`] lines together.

@@ -19,6 +19,7 @@ on_both_databases! {
     a_changed_order_moves_to_the_end,
     a_page_ends_early_when_it_grows_large,
     lines_of_many_large_orders_are_all_there,
+    a_page_of_thousands_is_read_without_gap_or_overlap,
     every_token_gets_its_verdict,
     one_order_is_told_stamped_or_not,
     the_status_tells_what_waits,
@@ -139,6 +140,22 @@ async fn lines_of_many_large_orders_are_all_there(fixture: Fixture) {
         let places: Vec<_> = order.lines.iter().map(|line| line.line_no).collect();
         assert_eq!(places, (1..=2_000).collect::<Vec<_>>());
     }
+}
+
+async fn a_page_of_thousands_is_read_without_gap_or_overlap(fixture: Fixture) {
+    let orders: Vec<_> = (0..2_003).map(|n| imported(&format!("R-{n}"))).collect();
+    fixture.store.import_orders(&orders, at(1)).await.unwrap();
+    fixture.store.stamp(5_000, at(10)).await.unwrap();
+    for (limit, orders, has_more) in
+        [(1_000, 1_000, true), (1_001, 1_001, true), (2_002, 2_002, true), (2_003, 2_003, false)]
+    {
+        let page = fixture.page(None, limit).await;
+        let numbers: Vec<_> = page.orders.iter().map(|o| o.confirmed_sequence_nr.0).collect();
+        assert_eq!(numbers, (1..=orders).collect::<Vec<_>>());
+        assert_eq!(page.continuation_token, token(&page, orders));
+        assert_eq!(page.has_more, has_more);
+    }
+    assert_eq!(fixture.page(None, 5_000).await.orders.len(), 2_003);
 }
 
 async fn every_token_gets_its_verdict(fixture: Fixture) {
