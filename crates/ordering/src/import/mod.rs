@@ -5,6 +5,7 @@
 //! begun and not whole are in memory, not the file.
 
 mod country;
+mod date;
 mod rejected;
 mod row;
 
@@ -112,7 +113,7 @@ pub async fn run(
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record).map_err(|error| read_error(file, error))? {
         bar.inc(1);
-        let invoice = record.get(0).unwrap_or_default();
+        let invoice = invoice_no(&record);
         match Row::read(&record) {
             Ok(row) => begun.entry(invoice.to_owned()).or_default().push((row, record.clone())),
             Err(reason) => import.reject(&record, &reason)?,
@@ -155,8 +156,8 @@ impl Import<'_> {
     /// Takes in an order, now that all its rows are there.
     async fn take(&mut self, rows: Pending) -> Result<(), ImportError> {
         let (rows, records): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-        let new_id = self.random.uuid(self.clock.now());
-        match row::order(rows, new_id) {
+        let now = self.clock.now();
+        match row::order(rows, self.random.uuid(now), now) {
             Ok(order) => {
                 self.report.lines += order.input.lines.len() as u64;
                 self.chunk_lines += order.input.lines.len();
@@ -190,7 +191,12 @@ impl Import<'_> {
     }
 }
 
-/// How many rows there are of each invoice number, exactly as it is spelled.
+/// The invoice number by which rows belong together.
+fn invoice_no(record: &ByteRecord) -> &[u8] {
+    record.get(0).unwrap_or_default().trim_ascii()
+}
+
+/// How many rows there are of each invoice number.
 fn count_rows(file: &Path) -> Result<HashMap<Vec<u8>, u64>, ImportError> {
     let mut reader = open(file)?;
     if reader.byte_headers().map_err(|error| read_error(file, error))? != COLUMNS[..] {
@@ -199,7 +205,7 @@ fn count_rows(file: &Path) -> Result<HashMap<Vec<u8>, u64>, ImportError> {
     let mut rows = HashMap::<Vec<u8>, u64>::new();
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record).map_err(|error| read_error(file, error))? {
-        let invoice = record.get(0).unwrap_or_default();
+        let invoice = invoice_no(&record);
         match rows.get_mut(invoice) {
             Some(rows) => *rows += 1,
             None => {

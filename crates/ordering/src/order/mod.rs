@@ -1,7 +1,9 @@
 //! The pure model of orders and customers: what a request may contain, limits, totals.
 //!
 //! Nothing here knows HTTP or SQL. The API, the forms and the import all read their input into
-//! [`OrderInput`] and [`CustomerInput`], so that the same rules hold everywhere.
+//! [`OrderInput`] and [`CustomerInput`], so that the same rules hold everywhere. The limits are in
+//! [`validate`]; `schema` attributes, which take no constants, repeat them for the description, and
+//! a test holds the two together.
 
 mod validate;
 
@@ -11,21 +13,28 @@ use contract::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub use validate::{MAX_LINES, MAX_QUANTITY, MAX_TAX_BASIS_POINTS, MAX_UNIT_PRICE_MINOR};
+pub use validate::{
+    MAX_DESCRIPTION, MAX_LINES, MAX_QUANTITY, MAX_TAX_BASIS_POINTS, MAX_UNIT_PRICE_MINOR,
+};
 
 /// The whole content of an order as a request gives it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OrderInput {
     /// Who orders.
+    #[schema(min_length = 1, max_length = 64)]
     pub customer_id: String,
     /// ISO 4217 code of all amounts.
+    #[schema(pattern = "^[A-Z]{3}$")]
     pub currency: String,
     /// The customer's own reference.
+    #[schema(max_length = 100)]
     pub reference: Option<String>,
     /// Free text.
+    #[schema(max_length = 2_000)]
     pub note: Option<String>,
     /// What is ordered; a line's place becomes its number, from 1.
+    #[schema(min_items = 1, max_items = 2_000)]
     pub lines: Vec<LineInput>,
 }
 
@@ -51,17 +60,22 @@ impl OrderInput {
 
 /// A line as a request gives it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LineInput {
     /// Stock keeping unit.
+    #[schema(min_length = 1, max_length = 64)]
     pub sku: String,
     /// The same in words.
+    #[schema(max_length = 500)]
     pub description: Option<String>,
     /// How many.
+    #[schema(minimum = 1, maximum = 1_000_000)]
     pub quantity: i64,
     /// Price of one, in minor units.
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     pub unit_price_minor: i64,
     /// Tax rate in hundredths of a percent.
+    #[schema(minimum = 0, maximum = 10_000)]
     pub tax_basis_points: i64,
 }
 
@@ -70,8 +84,10 @@ pub struct LineInput {
 #[serde(rename_all = "camelCase")]
 pub struct CustomerInput {
     /// Name of the person or company.
+    #[schema(min_length = 1, max_length = 200)]
     pub name: String,
     /// Where to write to.
+    #[schema(max_length = 254)]
     pub email: String,
     /// Postal address; `None` when it is not known.
     pub address: Option<Address>,

@@ -10,6 +10,8 @@ use super::{CustomerInput, LineInput, OrderInput};
 
 /// The most lines an order may have.
 pub const MAX_LINES: usize = 2_000;
+/// The most characters of a line's description.
+pub const MAX_DESCRIPTION: usize = 500;
 /// The largest quantity of a line.
 pub const MAX_QUANTITY: i64 = 1_000_000;
 /// The largest unit price, in minor units.
@@ -24,7 +26,6 @@ const MAX_NAME: usize = 200;
 const MAX_ADDRESS_PART: usize = 200;
 /// RFC 5321, section 4.5.3.1.3: a path has at most 256 octets, two of them its angle brackets.
 const MAX_EMAIL: usize = 254;
-const MAX_DESCRIPTION: usize = 500;
 const MAX_NOTE: usize = 2_000;
 
 impl OrderInput {
@@ -157,8 +158,39 @@ fn is_email(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use utoipa::PartialSchema;
 
     use super::*;
+
+    #[test]
+    fn the_description_names_the_same_limits() {
+        fn of<T: PartialSchema>(field: &str, limit: &str) -> i64 {
+            let schema = serde_json::to_value(T::schema()).unwrap();
+            schema["properties"][field][limit].as_i64().unwrap_or(-1)
+        }
+        for (described, limit) in [
+            (of::<OrderInput>("customerId", "maxLength"), MAX_ID),
+            (of::<OrderInput>("reference", "maxLength"), MAX_REFERENCE),
+            (of::<OrderInput>("note", "maxLength"), MAX_NOTE),
+            (of::<OrderInput>("lines", "maxItems"), MAX_LINES),
+            (of::<LineInput>("sku", "maxLength"), MAX_SKU),
+            (of::<LineInput>("description", "maxLength"), MAX_DESCRIPTION),
+            (of::<CustomerInput>("name", "maxLength"), MAX_NAME),
+            (of::<CustomerInput>("email", "maxLength"), MAX_EMAIL),
+        ] {
+            assert_eq!(usize::try_from(described), Ok(limit));
+        }
+        for (field, min, max) in [
+            ("quantity", 1, MAX_QUANTITY),
+            ("unitPriceMinor", 0, MAX_UNIT_PRICE_MINOR),
+            ("taxBasisPoints", 0, MAX_TAX_BASIS_POINTS),
+        ] {
+            let described = (of::<LineInput>(field, "minimum"), of::<LineInput>(field, "maximum"));
+            assert_eq!(described, (min, max), "{field}");
+        }
+        let unknown = serde_json::to_value(OrderInput::schema()).unwrap();
+        assert_eq!(unknown["additionalProperties"], false);
+    }
 
     fn line() -> LineInput {
         LineInput {
