@@ -90,11 +90,17 @@ pub async fn serve(
             .billing_probe_url
             .unwrap_or_else(|| settings.billing_url.clone()),
         billing_url: settings.billing_url,
-        client: reqwest::Client::builder().build()?,
+        client: probe_client()?,
     };
     lifecycle.spawn("sequencer", sequencer.run(lifecycle.shutdown_token()));
     lifecycle.serve("ordering", listener, router(state, settings.api_token));
     Ok(())
+}
+
+/// Asks billing itself: no proxy of the environment, which may not know billing's name, and nobody
+/// to whom an answer refers.
+fn probe_client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()
 }
 
 /// Opens the database and brings its schema up to date.

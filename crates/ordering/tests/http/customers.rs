@@ -10,6 +10,7 @@ on_both_databases!(
     a_customer_is_made_read_and_replaced,
     a_customer_is_changed_by_version,
     everything_wrong_with_a_customer_is_told_at_once,
+    an_address_of_nothing_is_none,
     the_list_is_paged,
 );
 
@@ -76,6 +77,15 @@ async fn everything_wrong_with_a_customer_is_told_at_once(app: App) {
     assert_eq!(answer.violations(ProblemCode::ValidationFailed), expected);
 }
 
+async fn an_address_of_nothing_is_none(app: App) {
+    for address in [json!({}), json!({"city": null})] {
+        let body = json!({"name": "Ada Yards", "email": "ada@example.com", "address": address});
+        let made = app.send(Ask::post("/api/v1/customers").json(&body)).await;
+        assert_eq!(made.value()["address"], Value::Null);
+        assert_eq!(app.get(made.header("location")).await.value(), made.value());
+    }
+}
+
 async fn the_list_is_paged(app: App) {
     let mut made = Vec::new();
     for _ in 0..5 {
@@ -93,6 +103,8 @@ async fn the_list_is_paged(app: App) {
         path = format!("/api/v1/customers?limit=2&after={next}");
     }
     assert_eq!(seen, made);
+    let all = app.get("/api/v1/customers?limit=&after=").await.value();
+    assert_eq!(all["customers"].as_array().unwrap().len(), 5);
     let wrong = app.get("/api/v1/customers?limit=1001&after=x&order=up").await;
     let expected =
         pairs([("/order", "unknown-field"), ("/after", "invalid"), ("/limit", "out-of-range")]);

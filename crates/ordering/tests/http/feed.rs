@@ -156,7 +156,7 @@ async fn lost_history_begins_one_epoch(app: App) {
 }
 
 async fn parameters_are_checked_all_at_once(app: App) {
-    let answer = app.get(&format!("{ORDERS}?after=&limit=5001&wait=61&since=1")).await;
+    let answer = app.get(&format!("{ORDERS}?after=x&limit=5001&wait=61&since=1")).await;
     let expected = pairs([
         ("/since", "unknown-field"),
         ("/after", "invalid"),
@@ -164,6 +164,7 @@ async fn parameters_are_checked_all_at_once(app: App) {
         ("/wait", "out-of-range"),
     ]);
     assert_eq!(answer.violations(ProblemCode::InvalidRequest), expected);
+    assert!(app.get(&format!("{ORDERS}?after=&limit=&wait=")).await.page().orders.is_empty());
     for path in ["/feed/v1/status", "/feed/v1/orders/1"] {
         let answer = app.get(&format!("{path}?limit=1")).await;
         let expected = pairs([("/limit", "unknown-field")]);

@@ -193,6 +193,8 @@ async fn the_list_is_filtered_and_paged(app: App) {
     let none = app.get(&format!("/api/v1/orders?customerId={others_id}&state=draft")).await;
     assert!(listed(&none).is_empty());
 
+    let unfiltered = app.get("/api/v1/orders?state=&customerId=&after=&limit=").await;
+    assert_eq!(listed(&unfiltered), listed(&app.get("/api/v1/orders").await));
     let wrong = app.get("/api/v1/orders?state=new&customerId=x&after=y&limit=0&limit=1").await;
     let expected = pairs([
         ("/limit", "invalid"),

@@ -54,5 +54,8 @@ async fn an_order_that_changed_meanwhile_is_shown_instead_of_confirmed() {
     world.delete(number).await;
     let answer = world.post(&confirm, &[("version", "1")]).await;
     answer.says(409, &["The order is deleted", "It cannot be confirmed any more."]);
-    world.post("/orders/999/confirm", &[]).await.says(404, &["There is no such order."]);
+    world
+        .post("/orders/999/confirm", &[])
+        .await
+        .says(404, &["There is no order with this number."]);
 }

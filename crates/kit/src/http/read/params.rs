@@ -73,14 +73,11 @@ impl Params {
         }
     }
 
-    /// Like [`Params::allow_only`], for addresses that programs make: there a parameter that is
-    /// empty or stands twice is a mistake as well, not a field that somebody left blank.
+    /// Like [`Params::allow_only`], for addresses that programs make: there a parameter that stands
+    /// twice is a mistake as well. An empty one is none here too: many programs send all they have.
     pub fn allow_only_once(&self, known: &[&str], violations: &mut Violations) {
         self.allow_only(known, violations);
-        for (place, (name, value)) in self.pairs.iter().enumerate() {
-            if value.is_empty() {
-                violations.add(format!("/{name}"), "invalid", "must not be empty");
-            }
+        for (place, (name, _)) in self.pairs.iter().enumerate() {
             if self.pairs[..place].iter().any(|(earlier, _)| earlier == name) {
                 violations.add(format!("/{name}"), "invalid", "must not stand more than once");
             }
@@ -128,12 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn programs_send_no_empty_parameters_and_none_twice() {
+    fn programs_may_send_empty_parameters_but_none_twice() {
         let pairs = [("limit", "9"), ("limit", "8"), ("after", ""), ("wait", "1")];
         let params = Params { pairs: pairs.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec() };
         let mut violations = Violations::new();
         params.allow_only_once(&["limit", "wait", "after"], &mut violations);
         let found: Vec<_> = violations.into_vec().into_iter().map(|v| v.pointer).collect();
-        assert_eq!(found, ["/limit", "/after"]);
+        assert_eq!(found, ["/limit"]);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -14,8 +14,9 @@ use kit::http::frame::Frame;
 use url::Url;
 
 use super::{frame, orders};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::AppState;
+use crate::http::extract::{OrderNumber, no_order};
 use crate::store::Change;
 
 /// How long billing may take to say that it is there, while somebody waits for the page.
@@ -32,7 +33,7 @@ struct AwayPage {
 /// Confirms an order, then sends the browser to its invoice, or to where it can wait for billing.
 pub(super) async fn confirm(
     State(state): State<AppState>,
-    Path(number): Path<i64>,
+    OrderNumber(number): OrderNumber,
     body: Bytes,
 ) -> Result<Response> {
     let expected = orders::seen_version(&body);
@@ -51,14 +52,14 @@ pub(super) async fn confirm(
             let (title, text) = ("The order is deleted", "It cannot be confirmed any more.");
             orders::refused(&state, number, ProblemCode::Conflict, title, text).await
         }
-        Change::NotFound | Change::UnknownCustomer => Err(Error::not_found("such order")),
+        Change::NotFound | Change::UnknownCustomer => Err(no_order()),
     }
 }
 
 /// Where to wait for billing: asks again each time it is loaded, which the page does by itself.
 pub(super) async fn billing_away(
     State(state): State<AppState>,
-    Path(number): Path<i64>,
+    OrderNumber(number): OrderNumber,
 ) -> Result<Response> {
     let order = orders::find(&state, number).await?;
     if order.confirmed_at.is_none() {

@@ -4,7 +4,7 @@
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use contract::problem::ProblemCode;
@@ -20,6 +20,7 @@ use super::order_form::OrderForm;
 use super::{Notice, frame, searchable};
 use crate::error::{Error, Result};
 use crate::http::AppState;
+use crate::http::extract::{OrderNumber, no_order};
 use crate::store::{Change, Created, IdempotencyKey};
 
 /// How many customers the form lists; more would be slow to load and no help in finding one.
@@ -103,9 +104,9 @@ pub(super) async fn create(State(state): State<AppState>, body: Bytes) -> Respon
 /// The form of an order that exists.
 pub(super) async fn edit(
     State(state): State<AppState>,
-    Path(number): Path<i64>,
+    OrderNumber(number): OrderNumber,
 ) -> Result<Response> {
-    let order = state.store.order(number).await?.ok_or_else(|| Error::not_found("such order"))?;
+    let order = state.store.order(number).await?.ok_or_else(no_order)?;
     if order.is_deleted() {
         let detail = format!("Order {number} is deleted and stays as it is.");
         return Err(Error::new(ProblemCode::Conflict, detail));
@@ -119,7 +120,7 @@ pub(super) async fn edit(
 /// Replaces an order's content.
 pub(super) async fn update(
     State(state): State<AppState>,
-    Path(number): Path<i64>,
+    OrderNumber(number): OrderNumber,
     body: Bytes,
 ) -> Response {
     let editor = Editor { state: &state, number: Some(number) };

@@ -28,6 +28,14 @@ impl FieldErrors {
         }
     }
 
+    /// Puts the errors into the order in which the page shows their fields: that of `ids`.
+    pub(super) fn sort(&mut self, ids: impl IntoIterator<Item = String>) {
+        let shown: HashMap<_, _> = ids.into_iter().zip(0_usize..).collect();
+        self.all.sort_by_key(|error| shown.get(&error.id).copied());
+        let places = self.all.iter().zip(0..).map(|(error, place)| (error.id.clone(), place));
+        self.places = places.collect();
+    }
+
     /// What is wrong with the field `id`.
     pub(super) fn at(&self, id: &str) -> Option<&str> {
         self.places.get(id).map(|&place| self.all[place].detail.as_str())

@@ -129,7 +129,15 @@ impl OrderForm {
             let (id, label) = field_of(&violation.pointer, &rows);
             errors.add(&id, &label, &violation.detail);
         }
+        errors.sort(self.field_ids());
         (input, errors)
+    }
+
+    /// The ids of all fields, in the order in which the page shows them.
+    fn field_ids(&self) -> impl Iterator<Item = String> {
+        let head = ["customerId", "currency", "reference", "note"].map(str::to_owned);
+        let rows = self.lines.iter().enumerate();
+        head.into_iter().chain(rows.flat_map(|(place, line)| line.cells(place).map(|cell| cell.id)))
     }
 
     /// What a row comes to, for people; a dash while it does not come to anything.
@@ -210,20 +218,22 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_stands_at_the_row_it_was_typed_into() {
+    fn each_mistake_stands_at_the_row_it_was_typed_into_in_the_page_s_order() {
         // Row 2 is blank but for the tax, which an added row takes over: it is no line.
         let mut fields = BOLTS.to_vec();
         fields.extend([
             ("lines.1.tax", "5.5"),
             ("lines.2.quantity", "0"),
             ("lines.2.unitPrice", "89,5o"),
+            ("note", "\0"),
         ]);
         let (_, errors) = posted(&fields).read();
         let found: Vec<_> = errors.all().iter().map(|error| (&*error.id, &*error.label)).collect();
         let expected = [
+            ("note", "Note"),
+            ("lines-2-sku", "Line 3, SKU"),
             ("lines-2-quantity", "Line 3, quantity"),
             ("lines-2-unitPrice", "Line 3, unit price"),
-            ("lines-2-sku", "Line 3, SKU"),
         ];
         assert_eq!(found, expected);
         assert_eq!(errors.at("lines-2-quantity"), Some("must be 1 to 1,000,000"));

@@ -3,7 +3,7 @@
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use contract::feed::SequenceNr;
@@ -17,8 +17,9 @@ use kit::http::read::Params;
 use kit::show;
 
 use super::{Notice, address, confirm, fields, frame, searchable};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::AppState;
+use crate::http::extract::{OrderNumber, no_order};
 use crate::order::Customer;
 use crate::store::{Change, HistoryEntry, OrderFilter};
 
@@ -105,7 +106,7 @@ impl OrderPage {
 /// One order.
 pub(super) async fn show(
     State(state): State<AppState>,
-    Path(number): Path<i64>,
+    OrderNumber(number): OrderNumber,
 ) -> Result<Response> {
     page(&state, number, StatusCode::OK, None).await
 }
@@ -159,7 +160,7 @@ struct DeletePage {
 /// Asks whether the order is meant to be deleted.
 pub(super) async fn ask_delete(
     State(state): State<AppState>,
-    Path(number): Path<i64>,
+    OrderNumber(number): OrderNumber,
 ) -> Result<Response> {
     let order = find(&state, number).await?;
     if order.is_deleted() {
@@ -171,7 +172,7 @@ pub(super) async fn ask_delete(
 /// Deletes the order.
 pub(super) async fn delete(
     State(state): State<AppState>,
-    Path(number): Path<i64>,
+    OrderNumber(number): OrderNumber,
     body: Bytes,
 ) -> Result<Response> {
     let expected = seen_version(&body);
@@ -181,7 +182,7 @@ pub(super) async fn delete(
             Ok(Redirect::to(&format!("/orders/{number}")).into_response())
         }
         Change::VersionConflict(_) => changed_meanwhile(&state, number).await,
-        Change::NotFound | Change::UnknownCustomer => Err(Error::not_found("such order")),
+        Change::NotFound | Change::UnknownCustomer => Err(no_order()),
     }
 }
 
@@ -193,5 +194,5 @@ pub(super) fn seen_version(body: &[u8]) -> Option<IfMatch> {
 
 /// The order with this number.
 pub(super) async fn find(state: &AppState, number: i64) -> Result<Order> {
-    state.store.order(number).await?.ok_or_else(|| Error::not_found("such order"))
+    state.store.order(number).await?.ok_or_else(no_order)
 }
