@@ -148,7 +148,7 @@ impl Puller {
             return drained;
         }
         let now = self.clock.now();
-        self.store.pull_succeeded(counts, now).await?;
+        self.store.pull_succeeded(now).await?;
         metrics::gauge!("billing_last_success_timestamp_seconds").set(float(now.millis()) / 1e3);
         Ok(())
     }

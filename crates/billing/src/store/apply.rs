@@ -68,5 +68,6 @@ pub(super) async fn apply<B: Backend>(
         }
     }
     pull_state::add_to_totals::<B>(conn, &counts).await?;
+    pull_state::add_to_chart::<B>(conn, &counts, at).await?;
     Ok(Applied::Done(counts))
 }

@@ -41,7 +41,7 @@ pub trait Store: Send + Sync + 'static {
     /// Notes that a pull began.
     async fn pull_began(&self, at: Timestamp) -> Result<()>;
     /// Notes that a pull reached the end of the feed; also clears the last error.
-    async fn pull_succeeded(&self, counts: &Counts, at: Timestamp) -> Result<()>;
+    async fn pull_succeeded(&self, at: Timestamp) -> Result<()>;
     /// Notes that a pull failed, and how; how many have failed in a row by now.
     async fn pull_failed(&self, error: &str) -> Result<i64>;
     /// Adopts a greater epoch: the token goes back to the beginning, and so does a token of an
@@ -53,7 +53,7 @@ pub trait Store: Send + Sync + 'static {
     /// decides that.
     async fn reset_token(&self, token: Option<&ContinuationToken>, forget_feed: bool)
     -> Result<()>;
-    /// The pulls that changed something since `since`, oldest first: for the chart.
+    /// What was taken in since `since`, page by page and order by order, oldest first: for the chart.
     async fn pulls_since(&self, since: Timestamp) -> Result<Vec<(Timestamp, Counts)>>;
 
     /// The local copy of an order.

@@ -177,24 +177,29 @@ pub(super) async fn began<B: Backend>(conn: &mut B::Connection, at: Timestamp) -
 }
 
 /// Notes that a pull reached the end of the feed.
-pub(super) async fn succeeded<B: Backend>(
-    conn: &mut B::Connection,
-    counts: &Counts,
-    at: Timestamp,
-) -> Result<()> {
+pub(super) async fn succeeded<B: Backend>(conn: &mut B::Connection, at: Timestamp) -> Result<()> {
     query::<B>(
         "update pull_state
          set last_success_at = $1, last_error = null, consecutive_failures = 0 where id = 1",
     )
     .bind(at.micros())
     .execute_exactly(1, conn)
-    .await?;
+    .await
+}
+
+/// Keeps for the chart what an answer did, in the transaction that did it; nothing when it changed
+/// nothing.
+pub(super) async fn add_to_chart<B: Backend>(
+    conn: &mut B::Connection,
+    counts: &Counts,
+    at: Timestamp,
+) -> Result<()> {
     if !counts.changed_something() {
         return Ok(());
     }
     let kept_from = at.micros() - i64::try_from(KEEP_PULLS.as_micros()).unwrap_or(i64::MAX);
     query::<B>("delete from pulls where at < $1").bind(kept_from).execute(conn).await?;
-    // Two processes may end a pull in the same microsecond.
+    // Two answers may be taken in within the same microsecond.
     let insert = query::<B>(
         "insert into pulls (pages, new_orders, changed_orders, removed_orders, unchanged_orders,
                             quarantined_orders, at)

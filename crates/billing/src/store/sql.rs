@@ -75,9 +75,9 @@ impl<B: Backend> Store for SqlStore<B> {
         Ok(tx.commit().await?)
     }
 
-    async fn pull_succeeded(&self, counts: &Counts, at: Timestamp) -> Result<()> {
+    async fn pull_succeeded(&self, at: Timestamp) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        pull_state::succeeded::<B>(&mut tx, counts, at).await?;
+        pull_state::succeeded::<B>(&mut tx, at).await?;
         Ok(tx.commit().await?)
     }
 

@@ -14,8 +14,8 @@ on_both_databases!(
     old_pulls_are_removed,
 );
 
-const SOME: Counts =
-    Counts { pages: 2, new: 3, changed: 4, removed: 5, unchanged: 6, quarantined: 0 };
+const ONE_CHANGED: Counts =
+    Counts { pages: 0, new: 0, changed: 1, removed: 0, unchanged: 0, quarantined: 0 };
 
 async fn successes_and_failures_are_noted(fixture: Fixture) {
     let store = &fixture.store;
@@ -29,7 +29,7 @@ async fn successes_and_failures_are_noted(fixture: Fixture) {
     assert_eq!(state.consecutive_failures, 2);
 
     store.pull_began(later(1)).await.unwrap();
-    store.pull_succeeded(&Counts::default(), later(2)).await.unwrap();
+    store.pull_succeeded(later(2)).await.unwrap();
     let state = store.pull_state().await.unwrap();
     assert_eq!((state.last_pull_at, state.last_success_at), (Some(later(1)), Some(later(2))));
     assert_eq!((state.last_error, state.consecutive_failures), (None, 0));
@@ -41,37 +41,37 @@ async fn totals_count_what_was_taken_in(fixture: Fixture) {
     fixture.take_in(&pulled(order(1, 2, 2))).await;
     fixture.take_in(&pulled(order(1, 2, 2))).await;
     fixture.take_in(&page(2, 2, vec![])).await;
-    // A pull that was taken in already is not counted a second time.
-    fixture.store.pull_succeeded(&SOME, AT).await.unwrap();
     let expected =
         Counts { pages: 2, new: 2, changed: 1, removed: 0, unchanged: 1, quarantined: 0 };
     assert_eq!(fixture.store.pull_state().await.unwrap().totals, expected);
 }
 
 async fn pulls_that_changed_something_are_kept_for_the_chart(fixture: Fixture) {
+    fixture.take_in_at(&page(0, 2, vec![order(1, 1, 1), order(2, 1, 1)]), later(1)).await;
+    fixture.take_in_at(&page(2, 2, vec![]), later(2)).await;
+    fixture.take_in_at(&pulled(order(1, 2, 2)), later(3)).await;
     let store = &fixture.store;
-    let nothing = Counts { pages: 1, unchanged: 1, ..Counts::default() };
-    store.pull_succeeded(&SOME, later(3)).await.unwrap();
-    store.pull_succeeded(&nothing, later(2)).await.unwrap();
-    store.pull_succeeded(&SOME, later(1)).await.unwrap();
     let pulls = store.pulls_since(AT).await.unwrap();
-    assert_eq!(pulls, [(later(1), SOME), (later(3), SOME)]);
+    let first = Counts { pages: 1, new: 2, ..Counts::default() };
+    assert_eq!(pulls, [(later(1), first), (later(3), ONE_CHANGED)]);
     assert_eq!(store.pulls_since(later(3)).await.unwrap().len(), 1);
     assert_eq!(store.pulls_since(later(4)).await.unwrap(), []);
 }
 
 async fn pulls_of_the_same_moment_are_added_up(fixture: Fixture) {
-    fixture.store.pull_succeeded(&SOME, AT).await.unwrap();
-    fixture.store.pull_succeeded(&SOME, AT).await.unwrap();
-    let mut both = SOME;
-    both += SOME;
-    assert_eq!(fixture.store.pulls_since(AT).await.unwrap(), [(AT, both)]);
+    fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
+    for version in [2, 3] {
+        fixture.take_in_at(&pulled(order(1, version, 1)), later(1)).await;
+    }
+    let mut both = ONE_CHANGED;
+    both += ONE_CHANGED;
+    assert_eq!(fixture.store.pulls_since(later(1)).await.unwrap(), [(later(1), both)]);
 }
 
 async fn old_pulls_are_removed(fixture: Fixture) {
     let day = |days: u64| AT + Duration::from_hours(24 * days);
-    for at in [day(0), day(1), day(31)] {
-        fixture.store.pull_succeeded(&SOME, at).await.unwrap();
+    for (version, at) in [(1, day(0)), (2, day(1)), (3, day(31))] {
+        fixture.take_in_at(&pulled(order(1, version, 1)), at).await;
     }
     let kept: Vec<_> =
         fixture.store.pulls_since(AT).await.unwrap().into_iter().map(|(at, _)| at).collect();
