@@ -103,7 +103,9 @@ fn beside_this_test(name: &str) -> PathBuf {
     let test = env::current_exe().expect("a test knows its own path");
     let directory = test.parent().expect("a program is in a directory");
     let profile = match directory.file_name() {
-        Some(last) if last == "deps" => directory.parent().expect("deps is in a directory"),
+        Some(last) if last == "deps" || last == "examples" => {
+            directory.parent().expect("deps and examples are in a directory")
+        }
         _ => directory,
     };
     profile.join(name).with_extension(env::consts::EXE_EXTENSION)
