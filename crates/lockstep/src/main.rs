@@ -132,7 +132,7 @@ Lockstep is running, {start}.
   Billing   http://{billing}   the same orders as invoices; pulls every {seconds} s
 
 Try this:
-  1. Open ordering, pick the draft at the top and press Confirm: you arrive at its invoice.
+  1. Open ordering, pick a draft or make a new order, and press Confirm: you arrive at its invoice.
   2. Approve the invoice, then change the order: the invoice is credited, a new one awaits approval.
   3. curl 'http://{ordering}/feed/v1/orders?limit=2'
   4. Stop with Ctrl-C and start again: both go on where they were. Everything is in {data}/.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use e2e::api::Api;
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::Element;
+use fantoccini::error::CmdError;
 use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -95,7 +96,13 @@ impl Browser {
 
     /// How many elements this CSS selector finds right now.
     pub(crate) async fn count(&self, selector: &str) -> usize {
-        self.client.find_all(Locator::Css(selector)).await.expect("a page can be searched").len()
+        loop {
+            match self.client.find_all(Locator::Css(selector)).await {
+                Ok(elements) => return elements.len(),
+                Err(error) if is_between_pages(&error) => {}
+                Err(error) => panic!("{selector}: {error}"),
+            }
+        }
     }
 
     /// Waits until this CSS selector finds so many elements.
@@ -117,14 +124,17 @@ impl Browser {
     }
 
     async fn element(&self, locator: Locator<'_>) -> Element {
-        let wait = self.client.wait().at_most(PATIENCE).every(PAUSE);
-        match wait.for_element(locator).await {
-            Ok(element) => element,
-            Err(error) => {
-                let url = self.url().await;
-                let page = self.client.find(Locator::Css("body")).await.expect("a page has a body");
-                let text = page.text().await.unwrap_or_default();
-                panic!("{locator:?}: {error}\non {url}:\n{text}")
+        loop {
+            let wait = self.client.wait().at_most(PATIENCE).every(PAUSE);
+            match wait.for_element(locator).await {
+                Ok(element) => return element,
+                Err(error) if is_between_pages(&error) => {}
+                Err(error) => {
+                    let url = self.url().await;
+                    let body = self.client.find(Locator::Css("body")).await;
+                    let text = body.expect("a page has a body").text().await.unwrap_or_default();
+                    panic!("{locator:?}: {error}\non {url}:\n{text}")
+                }
             }
         }
     }
@@ -200,6 +210,11 @@ impl Browser {
         assert!(complaints.is_empty(), "the console says: {complaints:#?}");
         self.client.close().await.expect("the browser closes");
     }
+}
+
+/// Whether the browser was asked while one page gave way to the next: then the next one is asked.
+fn is_between_pages(error: &CmdError) -> bool {
+    error.to_string().contains("aborted by navigation")
 }
 
 /// A page that is an error, such as "not found", is logged as an error as well; what a page loads
