@@ -16,7 +16,7 @@ pub enum Error {
     /// The database's fault; its text is for the log only.
     #[error(transparent)]
     Database(#[from] db::Error),
-    /// A pull that a caller asked for; what ordering said is for the log only.
+    /// A pull that a caller asked for.
     #[error(transparent)]
     Pull(#[from] PullError),
 }
@@ -41,25 +41,18 @@ impl Error {
             Self::Problem(problem) => *problem,
             Self::Database(error) | Self::Pull(PullError::Database(error)) => of_database(&error),
             Self::Pull(error) => {
-                tracing::warn!(error = kit::telemetry::chain(&error), "a pull on demand failed");
-                let code = code_of(&error);
-                Problem::new(code, code.help())
+                error.warn("a pull on demand failed");
+                Problem::new(code_of(&error), format!("{error}."))
             }
         }
     }
 }
 
-/// What a fault of a pull is for the caller who asked for the pull.
+/// What a pull that failed is for the caller who asked for it.
 fn code_of(error: &PullError) -> ProblemCode {
     match error {
-        PullError::Unreachable(_) | PullError::Refused { status: 408 | 429 | 500.., .. } => {
-            ProblemCode::UpstreamUnavailable
-        }
-        PullError::Timeout => ProblemCode::UpstreamTimeout,
-        PullError::Refused { .. }
-        | PullError::Invalid(_)
-        | PullError::Reset(_)
-        | PullError::UnknownFeed(_) => ProblemCode::UpstreamInvalid,
+        PullError::Upstream(fault) => fault.code,
+        PullError::Reset(_) | PullError::UnknownFeed(_) => ProblemCode::UpstreamInvalid,
         PullError::NotFound(_) => ProblemCode::NotFound,
         PullError::StaleProvider => ProblemCode::StaleProvider,
         PullError::Database(_) => ProblemCode::Unavailable,
@@ -80,6 +73,15 @@ impl From<Problem> for Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        ProblemResponse::from(self.into_problem()).into_response()
+        let retry_after = match &self {
+            Self::Pull(error) => error.retry_after(),
+            _ => None,
+        };
+        let response = ProblemResponse::from(self.into_problem());
+        match retry_after {
+            Some(wait) => response.retry_after(wait.as_secs()),
+            None => response,
+        }
+        .into_response()
     }
 }

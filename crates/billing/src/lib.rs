@@ -6,6 +6,7 @@
 //! | [`invoice`] | the pure model: what a change of an order means for its invoice |
 //! | [`pull`] | fetching pages and single orders, the loop that keeps both sides equal |
 //! | [`store`] | everything that is kept, behind one trait; SQL for both databases |
+//! | [`upstream`] | asking other systems, and the one table of what their faults are for our caller |
 //! | [`http`] | the API, the deep link, the pages |
 //! | [`app`] | puts the parts together |
 //! | [`settings`], [`error`] | flags; the only mapping from faults to problems |
@@ -17,3 +18,4 @@ pub mod invoice;
 pub mod pull;
 pub mod settings;
 pub mod store;
+pub mod upstream;

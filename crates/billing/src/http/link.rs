@@ -85,10 +85,10 @@ async fn arrive(state: &AppState, number: i64) -> Result<Redirect> {
     let pull = state.puller.pull_order(number);
     // Giving up drops the pull wherever it is. While it writes, that rolls its transaction back,
     // or the commit is already on its way: the order is taken in whole or not at all.
-    let pulled = timeout(state.link_timeout, pull).await.unwrap_or(Err(PullError::Timeout));
+    let pulled = timeout(state.link_timeout, pull).await.unwrap_or(Err(PullError::timeout()));
     let fault = match pulled {
         Ok(counts) if counts.quarantined == 0 => return Ok(invoice_of(number, None)),
-        Ok(_) => PullError::Invalid("the order was put aside".to_owned()),
+        Ok(_) => PullError::not_as_agreed("the order was put aside"),
         Err(PullError::Database(error)) => return Err(error.into()),
         Err(fault) => fault,
     };

@@ -1,86 +1,70 @@
 //! What ordering answered, and whether it can be believed.
 
-use std::time::Duration;
-
 use contract::feed::{ContinuationToken, FeedIdentity, FeedOrder, FeedPage, SequenceNr};
 use contract::order::Order;
-use contract::problem::{Problem, ProblemCode};
-use serde::de::DeserializeOwned;
+use contract::problem::ProblemCode;
 
 use super::error::PullError;
+use crate::upstream::Answer;
 
-/// How much of the other side's text is kept, in characters.
-const MAX_TEXT: usize = 200;
-
-/// A whole answer of ordering.
-pub(super) struct Answer {
-    /// The HTTP status.
-    pub(super) status: u16,
-    /// How long it asks to wait.
-    pub(super) retry_after: Option<Duration>,
-    /// The body, unpacked.
-    pub(super) body: Vec<u8>,
+/// The page that `answer` holds, asked for with the token `sent`.
+///
+/// # Errors
+/// What it is instead.
+pub(super) fn page(
+    answer: &Answer,
+    sent: Option<&ContinuationToken>,
+) -> Result<FeedPage, PullError> {
+    if let Some(error) = history(answer) {
+        return Err(error);
+    }
+    let page = answer.document()?;
+    check_page(&page, sent).map_err(|wrong| answer.not_as_agreed(wrong))?;
+    Ok(page)
 }
 
-impl Answer {
-    /// The document of a successful answer.
-    ///
-    /// # Errors
-    /// When it is none, or not the document that was agreed.
-    pub(super) fn into_document<T: DeserializeOwned>(self) -> Result<T, PullError> {
-        if self.status != 200 {
-            return Err(self.into_fault());
-        }
-        serde_json::from_slice(&self.body)
-            .map_err(|error| PullError::Invalid(one_line(&error.to_string())))
+/// The order that `answer` holds, asked for by `number`.
+///
+/// # Errors
+/// What it is instead.
+pub(super) fn order(answer: &Answer, number: i64) -> Result<FeedOrder, PullError> {
+    if let Some(identity) = not_found(answer) {
+        return Err(PullError::NotFound(identity));
     }
-
-    /// Which history says that there is no such order; `None` when the answer is anything else. A
-    /// 404 that names no history comes from something in between, and says nothing about orders.
-    pub(super) fn not_found(&self) -> Option<FeedIdentity> {
-        if self.status != 404 {
-            return None;
-        }
-        self.problem().filter(|problem| problem.code == ProblemCode::NotFound)?.feed
+    if let Some(error) = history(answer) {
+        return Err(error);
     }
-
-    fn into_fault(self) -> PullError {
-        let problem = self.problem();
-        let (code, feed) = match &problem {
-            Some(problem) => (Some(problem.code), problem.feed.clone()),
-            None => (None, None),
-        };
-        match (self.status, code, feed) {
-            (409, Some(ProblemCode::FeedReset), Some(feed)) => PullError::Reset(feed),
-            (409, Some(ProblemCode::FeedUnknown), Some(feed)) => PullError::UnknownFeed(feed),
-            (409, Some(code @ (ProblemCode::FeedReset | ProblemCode::FeedUnknown)), None) => {
-                PullError::Invalid(format!("{code} without feedId and epoch"))
-            }
-            (503, Some(ProblemCode::StaleProvider), _) => PullError::StaleProvider,
-            (status, ..) => {
-                let text = match &problem {
-                    Some(problem) => problem.detail.clone(),
-                    None => String::from_utf8_lossy(&self.body).into_owned(),
-                };
-                let retry_after = self.retry_after;
-                PullError::Refused { status, detail: one_line(&text), retry_after }
-            }
-        }
-    }
-
-    fn problem(&self) -> Option<Problem> {
-        serde_json::from_slice(&self.body).ok()
-    }
+    let document = answer.document()?;
+    check_order(&document, number).map_err(|wrong| answer.not_as_agreed(wrong))?;
+    Ok(document)
 }
 
-/// The other side's text as it may stand in a log line: short, and without control characters.
-pub(super) fn one_line(text: &str) -> String {
-    let harmless = |c: char| if c.is_control() { ' ' } else { c };
-    let mut line: String = text.trim().chars().take(MAX_TEXT).map(harmless).collect();
-    if text.trim().chars().nth(MAX_TEXT).is_some() {
-        line.push('…');
+/// Which history says that there is no such order; `None` when the answer is anything else. A
+/// 404 that names no history comes from something in between, and says nothing about orders.
+fn not_found(answer: &Answer) -> Option<FeedIdentity> {
+    if answer.status != 404 {
+        return None;
     }
-    line
+    answer.problem().filter(|problem| problem.code == ProblemCode::NotFound)?.feed
+}
+
+/// What ordering says about its history instead of answering; `None` when it says nothing of the
+/// kind.
+fn history(answer: &Answer) -> Option<PullError> {
+    use ProblemCode::{FeedReset, FeedUnknown, StaleProvider};
+    if !matches!(answer.status, 409 | 503) {
+        return None;
+    }
+    let problem = answer.problem()?;
+    Some(match (answer.status, problem.code, problem.feed) {
+        (409, FeedReset, Some(feed)) => PullError::Reset(feed),
+        (409, FeedUnknown, Some(feed)) => PullError::UnknownFeed(feed),
+        (409, code @ (FeedReset | FeedUnknown), None) => {
+            answer.not_as_agreed(format!("{code} without feedId and epoch")).into()
+        }
+        (503, StaleProvider, _) => PullError::StaleProvider,
+        _ => return None,
+    })
 }
 
 /// Whether `page` is an answer to `sent` as the contract describes it. A page that is not would
@@ -88,7 +72,7 @@ pub(super) fn one_line(text: &str) -> String {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn check_page(page: &FeedPage, sent: Option<&ContinuationToken>) -> Result<(), String> {
+fn check_page(page: &FeedPage, sent: Option<&ContinuationToken>) -> Result<(), String> {
     let token = &page.continuation_token;
     let beginning = ContinuationToken {
         feed_id: page.feed_id.clone(),
@@ -128,7 +112,7 @@ pub(super) fn check_page(page: &FeedPage, sent: Option<&ContinuationToken>) -> R
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn check_order(document: &FeedOrder, number: i64) -> Result<(), String> {
+fn check_order(document: &FeedOrder, number: i64) -> Result<(), String> {
     if document.order.number != number {
         return Err(format!("order {} instead of {number}", document.order.number));
     }
@@ -141,18 +125,4 @@ fn check_identity(order: &Order) -> Result<(), String> {
         return Err(format!("order {}: number and version must be positive", order.number));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_other_sides_text_is_kept_short_and_on_one_line() {
-        assert_eq!(one_line(" a\r\nb\u{1b}[31m "), "a  b [31m");
-        let long = one_line(&"é".repeat(MAX_TEXT + 1));
-        assert_eq!(long.chars().count(), MAX_TEXT + 1);
-        assert!(long.ends_with('…'));
-        assert_eq!(one_line(&"x".repeat(MAX_TEXT)).len(), MAX_TEXT);
-    }
 }

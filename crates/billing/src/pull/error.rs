@@ -5,56 +5,52 @@ use std::time::Duration;
 use contract::feed::FeedIdentity;
 use kit::db;
 
+use crate::upstream::Fault;
+
+/// The name of the other side, as a sentence begins with it.
+pub(super) const ORDERING: &str = "Ordering";
+
 /// Why a pull changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    /// No connection, or none that lasted until ordering answered.
-    #[error("ordering cannot be reached: {0}")]
-    Unreachable(String),
-    /// No whole answer in time.
-    #[error("ordering did not answer in time")]
-    Timeout,
-    /// Ordering answered with an error of its own (5xx, 429, 401, …).
-    #[error("ordering answered {status}: {detail}")]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// What ordering said, in one short line.
-        detail: String,
-        /// How long it asks to wait.
-        retry_after: Option<Duration>,
-    },
-    /// The answer is not what was agreed: cut off, no JSON, not a page.
-    #[error("ordering's answer cannot be used: {0}")]
-    Invalid(String),
+    /// Ordering could not be reached, refused, or answered with something else than was agreed.
+    #[error(transparent)]
+    Upstream(#[from] Fault),
     /// There is no such order, says this history of ordering.
-    #[error("ordering knows no such order")]
+    #[error("Ordering knows no such order")]
     NotFound(FeedIdentity),
     /// The token cannot be continued: the feed has begun a new epoch.
-    #[error("ordering has begun a new epoch, {}", .0.epoch)]
+    #[error("Ordering has begun a new epoch, {}", .0.epoch)]
     Reset(FeedIdentity),
     /// Another database answers, this one: only an operator decides how to go on.
     #[error(
-        "another feed ({}) answers than the one that was read so far: mend the ordering URL, or run \
+        "Another feed ({}) answers than the one that was read so far: mend the ordering URL, or run \
          `billing reset-token` to take over the other feed", .0.feed_id
     )]
     UnknownFeed(FeedIdentity),
     /// The provider is of the past: its epoch is older than the adopted one.
-    #[error("this ordering is of the past: a later epoch was seen before")]
+    #[error("This ordering is of the past: a later epoch was seen before")]
     StaleProvider,
     /// Billing's own database.
-    #[error("billing's own database failed")]
+    #[error("Billing's own database failed")]
     Database(#[from] db::Error),
 }
 
 impl PullError {
+    /// Ordering answered, but with something that cannot be taken in; `message` says why not.
+    pub fn not_as_agreed(message: impl Into<String>) -> Self {
+        Fault::not_as_agreed(ORDERING, 200, message).into()
+    }
+
+    /// No whole answer in time.
+    pub fn timeout() -> Self {
+        Fault::timeout(ORDERING).into()
+    }
+
     /// One word for it, for metrics.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Unreachable(_) => "unreachable",
-            Self::Timeout => "timeout",
-            Self::Refused { .. } => "refused",
-            Self::Invalid(_) => "invalid",
+            Self::Upstream(fault) => fault.kind(),
             Self::NotFound(_) => "not-found",
             Self::Reset(_) => "reset",
             Self::UnknownFeed(_) => "unknown-feed",
@@ -66,8 +62,16 @@ impl PullError {
     /// How long ordering asks to wait before the next try; `None` when it does not say.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Refused { retry_after, .. } => *retry_after,
+            Self::Upstream(fault) => fault.retry_after,
             _ => None,
+        }
+    }
+
+    /// Logs it. For the boundary that handles it.
+    pub fn warn(&self, message: &str) {
+        match self {
+            Self::Upstream(fault) => fault.warn(message),
+            error => tracing::warn!(error = kit::telemetry::chain(error), "{message}"),
         }
     }
 }

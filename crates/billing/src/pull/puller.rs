@@ -240,7 +240,7 @@ impl Puller {
             Applied::Superseded => return Ok(None),
             // A greater epoch was adopted while the answer was on its way.
             Applied::WrongHistory => return Err(PullError::StaleProvider),
-            Applied::Invalid(reason) => return Err(PullError::Invalid(reason)),
+            Applied::Invalid(reason) => return Err(PullError::not_as_agreed(reason)),
         };
         report(received, &counts);
         Ok(Some(counts))

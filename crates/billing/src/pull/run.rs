@@ -79,7 +79,7 @@ impl Outage {
     fn pause(&mut self, error: &PullError) -> Option<Duration> {
         let reason = kit::telemetry::chain(error);
         if reason != self.reason {
-            tracing::warn!(error = reason, "the pull fails, trying on");
+            error.warn("the pull fails, trying on");
             self.reason = reason;
         }
         if matches!(error, PullError::UnknownFeed(_)) {
@@ -94,11 +94,12 @@ impl Outage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::Fault;
 
     #[test]
     fn pauses_grow_to_their_limit_and_never_end() {
         let mut outage = Outage::new(7);
-        let pauses: Vec<_> = (0..100).filter_map(|_| outage.pause(&PullError::Timeout)).collect();
+        let pauses: Vec<_> = (0..100).filter_map(|_| outage.pause(&PullError::timeout())).collect();
         assert_eq!(pauses.len(), 100);
         let mut floor = FIRST_PAUSE;
         for pause in pauses {
@@ -109,10 +110,9 @@ mod tests {
 
     #[test]
     fn retry_after_is_followed_within_reason() {
-        let asks = |seconds| PullError::Refused {
-            status: 429,
-            detail: String::new(),
-            retry_after: Some(Duration::from_secs(seconds)),
+        let asks = |seconds| {
+            let fault = Fault::unreachable("Ordering", "");
+            PullError::from(Fault { retry_after: Some(Duration::from_secs(seconds)), ..fault })
         };
         assert_eq!(Outage::new(7).pause(&asks(40)), Some(Duration::from_secs(40)));
         assert_eq!(Outage::new(7).pause(&asks(86_400)), Some(LONGEST_RETRY_AFTER));

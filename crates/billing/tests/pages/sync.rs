@@ -40,7 +40,7 @@ async fn a_pull_that_fails_says_why() {
     let pulled = world.post("/sync/pull", "").await;
     let page = world.get(pulled.leads_to()).await;
     says(page.text(200), &["The pull did not go through", "The last pull failed", "Failing"]);
-    says(&page.body, &["What went wrong: ordering answered 404", "not known", "never"]);
+    says(&page.body, &["What went wrong: Ordering answered 404", "not known", "never"]);
     world.post("/sync/pull", "").await.leads_to();
     says(world.get("/sync").await.text(200), &["The last 2 pulls failed"]);
     says(world.get("/").await.text(200), &["Orders do not arrive right now"]);

@@ -77,7 +77,7 @@ fn bad_answers() -> Vec<(&'static str, ResponseTemplate, &'static str)> {
         (
             "a redirect",
             ResponseTemplate::new(302).insert_header("location", "http://127.0.0.1:9/"),
-            "refused",
+            "invalid",
         ),
         ("not found", problem(ProblemCode::NotFound, Some(identity(EPOCH))), "refused"),
         (
@@ -165,7 +165,10 @@ async fn an_answer_without_end_is_not_read_to_its_end() {
     let endless = ResponseTemplate::new(200).set_body_bytes(vec![b' '; 65 * 1024 * 1024]);
     world.answers(None, endless).await;
     let error = world.patient_puller(&world.ordering.uri()).pull_once().await.unwrap_err();
-    assert_eq!(error.to_string(), "ordering's answer cannot be used: more than 67108864 bytes");
+    assert_eq!(
+        error.to_string(),
+        "Ordering answered 200, but not as agreed: more than 67108864 bytes"
+    );
 }
 
 #[tokio::test]

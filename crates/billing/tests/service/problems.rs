@@ -141,7 +141,7 @@ async fn a_pull_that_fails_is_told_by_its_cause() {
     let stale = problem(P::StaleProvider, Some(identity(EPOCH - 1)));
     for (answer, code) in [
         (text(200), P::UpstreamInvalid),
-        (text(401), P::UpstreamInvalid),
+        (text(401), P::UpstreamUnavailable),
         (text(429), P::UpstreamUnavailable),
         (text(500), P::UpstreamUnavailable),
         (text(200).set_delay(PULL_TIMEOUT * 10), P::UpstreamTimeout),
