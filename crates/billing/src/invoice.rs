@@ -8,6 +8,8 @@ use contract::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::dispatch::DispatchState;
+
 /// An invoice, as the API shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -46,7 +48,7 @@ pub struct Invoice {
     /// `C-2026-000007`; `None` unless it is credited.
     pub credit_note_number: Option<String>,
     /// How its delivery to the customer's system stands; `None` while there is none.
-    pub dispatch: Option<String>,
+    pub dispatch: Option<DispatchState>,
 }
 
 /// Where an invoice is in its life.

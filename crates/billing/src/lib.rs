@@ -4,6 +4,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`invoice`] | the pure model: what a change of an order means for its invoice |
+//! | [`dispatch`] | handing approved invoices over to the customer's system |
 //! | [`pull`] | fetching pages and single orders, the loop that keeps both sides equal |
 //! | [`store`] | everything that is kept, behind one trait; SQL for both databases |
 //! | [`upstream`] | asking other systems, and the one table of what their faults are for our caller |
@@ -12,6 +13,7 @@
 //! | [`settings`], [`error`] | flags; the only mapping from faults to problems |
 
 pub mod app;
+pub mod dispatch;
 pub mod error;
 pub mod http;
 pub mod invoice;

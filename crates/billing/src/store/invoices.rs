@@ -7,7 +7,8 @@ use kit::db::{AssertSqlSafe, Backend, Error, Result, Row, query};
 use kit::http::etag::IfMatch;
 
 use super::sql::storable;
-use super::{Approval, InvoiceFilter, json, numbers};
+use super::{AfterApproval, Approval, InvoiceFilter, dispatches, json, numbers};
+use crate::dispatch::DispatchState;
 use crate::invoice::{Invoice, InvoiceState, Series};
 
 /// What [`read`] needs.
@@ -20,7 +21,8 @@ pub(super) async fn get<B: Backend>(conn: &mut B::Connection, id: &str) -> Resul
     find::<B>(conn, id, "").await
 }
 
-async fn find<B: Backend>(
+/// The invoice with this id; `lock` ends the statement.
+pub(super) async fn find<B: Backend>(
     conn: &mut B::Connection,
     id: &str,
     lock: &str,
@@ -81,16 +83,20 @@ pub(super) async fn approve<B: Backend>(
     conn: &mut B::Connection,
     id: &str,
     expected: Option<&IfMatch>,
+    then: AfterApproval,
     at: Timestamp,
 ) -> Result<Approval> {
     let Some(invoice) = find::<B>(conn, id, B::FOR_UPDATE).await? else {
         return Ok(Approval::NotFound);
     };
-    let allows = |version| expected.is_none_or(|expected| expected.allows(version));
-    // A repeated approval names the version that it approved, which was the one before.
-    let approved = invoice.state == InvoiceState::Approved;
-    let meant = allows(invoice.version) || (approved && allows(invoice.version - 1));
-    if !meant {
+    // An approved invoice changes only with its dispatch: a repeated approval names any version from
+    // the one that it approved on.
+    let seen = match invoice.state {
+        InvoiceState::Approved => approved_version::<B>(conn, id).await? - 1,
+        _ => invoice.version,
+    };
+    let mut versions = seen..=invoice.version;
+    if expected.is_some_and(|expected| !versions.any(|version| expected.allows(version))) {
         return Ok(Approval::VersionConflict(invoice.version));
     }
     match invoice.state {
@@ -104,20 +110,35 @@ pub(super) async fn approve<B: Backend>(
         state: InvoiceState::Approved,
         number,
         approved_at: Some(at),
+        dispatch: (then == AfterApproval::Dispatch).then_some(DispatchState::Pending),
         ..invoice
     };
     query::<B>(
-        "update invoices set version = $1, state = $2, number = $3, approved_at = $4
-         where id = $5",
+        "update invoices set version = $1, state = $2, number = $3, approved_at = $4,
+                             approved_version = $1, dispatch = $5
+         where id = $6",
     )
     .bind(approved.version)
     .bind(approved.state.as_str().to_owned())
     .bind(approved.number.clone())
     .bind(at.micros())
+    .bind(approved.dispatch.map(|state| state.as_str().to_owned()))
     .bind(approved.id.clone())
     .execute_exactly(1, conn)
     .await?;
+    if then == AfterApproval::Dispatch {
+        dispatches::insert::<B>(conn, &approved, at).await?;
+    }
     Ok(Approval::Approved(Box::new(approved)))
+}
+
+/// Which version the approval of an approved invoice gave it.
+async fn approved_version<B: Backend>(conn: &mut B::Connection, id: &str) -> Result<i64> {
+    let row = query::<B>("select approved_version from invoices where id = $1")
+        .bind(id.to_owned())
+        .fetch_one(conn)
+        .await?;
+    row.get("approved_version")
 }
 
 /// The invoice of a row with [`COLUMNS`].
@@ -139,7 +160,7 @@ pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<Invoice> {
         approved_at: row.get::<Option<i64>>("approved_at")?.map(Timestamp::from_micros),
         replaces: row.get("replaces")?,
         credit_note_number: row.get("credit_note_number")?,
-        dispatch: row.get("dispatch")?,
+        dispatch: dispatch(row)?,
     })
 }
 
@@ -147,4 +168,10 @@ fn state<B: Backend>(row: &Row<B>) -> Result<InvoiceState> {
     let word: String = row.get("state")?;
     InvoiceState::parse(&word)
         .ok_or_else(|| Error::Damaged(format!("{word:?} is no state of an invoice")))
+}
+
+fn dispatch<B: Backend>(row: &Row<B>) -> Result<Option<DispatchState>> {
+    let word: Option<String> = row.get("dispatch")?;
+    let unknown = |word| Error::Damaged(format!("{word:?} is no state of a dispatch"));
+    word.map(|word| DispatchState::parse(&word).ok_or_else(|| unknown(word))).transpose()
 }

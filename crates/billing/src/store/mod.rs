@@ -3,6 +3,7 @@
 //! The store is written once, generic over the two databases; see [`kit::db`].
 
 mod apply;
+mod dispatches;
 mod follow;
 mod invoices;
 mod json;
@@ -10,6 +11,8 @@ mod numbers;
 mod orders;
 mod pull_state;
 mod sql;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity, SequenceNr};
@@ -23,6 +26,7 @@ use utoipa::ToSchema;
 
 pub use sql::{SqlStore, open};
 
+use crate::dispatch::{Attempt, Backlog, DispatchDetail, DispatchState, Ending};
 use crate::invoice::{Invoice, InvoiceState};
 use crate::pull::Counts;
 
@@ -67,13 +71,38 @@ pub trait Store: Send + Sync + 'static {
     async fn invoices(&self, filter: &InvoiceFilter, limit: i64) -> Result<Vec<Invoice>>;
     /// How many invoices are in each state.
     async fn invoice_counts(&self) -> Result<Vec<(InvoiceState, i64)>>;
-    /// Approves an invoice that awaits approval and gives it the next number of the year.
+    /// Approves an invoice that awaits approval and gives it the next number of the year; writes
+    /// the task of its dispatch, when there is to be one.
     async fn approve(
         &self,
         id: &str,
         expected: Option<&IfMatch>,
+        then: AfterApproval,
         at: Timestamp,
     ) -> Result<Approval>;
+
+    /// The invoice with this id and how its dispatch went so far.
+    async fn invoice_detail(&self, id: &str) -> Result<Option<InvoiceDetail>>;
+    /// Begins the attempt of a dispatch that is due longest; `None` when none is. No other attempt
+    /// of its invoice begins for as long as `lease`, in no process.
+    async fn claim_dispatch(&self, now: Timestamp, lease: Duration) -> Result<Option<Attempt>>;
+    /// Keeps how an attempt ended. `false`, and nothing is changed, when a later attempt has begun
+    /// since, or when it is recorded already.
+    async fn record_dispatch(
+        &self,
+        attempt: &Attempt,
+        ending: &Ending,
+        at: Timestamp,
+    ) -> Result<bool>;
+    /// Lets a dispatch that has failed begin anew, now.
+    async fn redispatch(
+        &self,
+        id: &str,
+        expected: Option<&IfMatch>,
+        at: Timestamp,
+    ) -> Result<Redispatch>;
+    /// What there is still to dispatch.
+    async fn dispatch_backlog(&self) -> Result<Backlog>;
 }
 
 /// An answer of ordering: a page, or one order that was pulled by number.
@@ -182,4 +211,37 @@ pub enum Approval {
     VersionConflict(i64),
     /// It is in another state and cannot be approved.
     WrongState(InvoiceState),
+}
+
+/// What comes after an approval.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AfterApproval {
+    /// Nothing: dispatch is off.
+    Nothing,
+    /// The invoice is handed over to the customer's system.
+    Dispatch,
+}
+
+/// An invoice, and how its dispatch went so far.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InvoiceDetail {
+    /// The invoice.
+    #[serde(flatten)]
+    pub invoice: Invoice,
+    /// How its dispatch went so far; `None` when it was never to be dispatched.
+    pub dispatch_detail: Option<DispatchDetail>,
+}
+
+/// What became of the wish to try a dispatch again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Redispatch {
+    /// It is tried again.
+    Pending(Box<InvoiceDetail>),
+    /// There is no such invoice.
+    NotFound,
+    /// It was meant for another version than this current one.
+    VersionConflict(i64),
+    /// It has not failed; `None` when the invoice was never to be dispatched.
+    WrongState(Option<DispatchState>),
 }

@@ -1,6 +1,7 @@
 //! The store over either database: which statements make one transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use contract::feed::{ContinuationToken, FeedIdentity};
@@ -11,17 +12,18 @@ use kit::random::Random;
 use sqlx::migrate::Migrator;
 
 use super::{
-    Applied, Approval, InvoiceFilter, PullState, Received, Store, StoredOrder, apply, invoices,
-    orders, pull_state,
+    AfterApproval, Applied, Approval, InvoiceDetail, InvoiceFilter, PullState, Received,
+    Redispatch, Store, StoredOrder, apply, dispatches, invoices, orders, pull_state,
 };
+use crate::dispatch::{Attempt, Backlog, Ending};
 use crate::invoice::{Invoice, InvoiceState};
 use crate::pull::Counts;
 
 /// The store over one database.
 ///
 /// Transactions that write take their row locks in this order, so that no two ever wait for each
-/// other: `pull_state`, then orders by rising number, then their invoices, then `number_series`,
-/// then `pull_totals`.
+/// other: `pull_state`, then orders by rising number, then their invoices, then `dispatches`, then
+/// `number_series`, then `pull_totals`.
 pub struct SqlStore<B: Backend> {
     db: Db<B>,
 }
@@ -137,12 +139,52 @@ impl<B: Backend> Store for SqlStore<B> {
         &self,
         id: &str,
         expected: Option<&IfMatch>,
+        then: AfterApproval,
         at: Timestamp,
     ) -> Result<Approval> {
         let mut tx = self.db.begin().await?;
-        let approval = invoices::approve::<B>(&mut tx, id, expected, at).await?;
+        let approval = invoices::approve::<B>(&mut tx, id, expected, then, at).await?;
         tx.commit().await?;
         Ok(approval)
+    }
+
+    async fn invoice_detail(&self, id: &str) -> Result<Option<InvoiceDetail>> {
+        dispatches::detail::<B>(&mut *self.db.reader().await?, id).await
+    }
+
+    async fn claim_dispatch(&self, now: Timestamp, lease: Duration) -> Result<Option<Attempt>> {
+        let mut tx = self.db.begin().await?;
+        let attempt = dispatches::claim::<B>(&mut tx, now, lease).await?;
+        tx.commit().await?;
+        Ok(attempt)
+    }
+
+    async fn record_dispatch(
+        &self,
+        attempt: &Attempt,
+        ending: &Ending,
+        at: Timestamp,
+    ) -> Result<bool> {
+        let mut tx = self.db.begin().await?;
+        let recorded = dispatches::record::<B>(&mut tx, attempt, ending, at).await?;
+        tx.commit().await?;
+        Ok(recorded)
+    }
+
+    async fn redispatch(
+        &self,
+        id: &str,
+        expected: Option<&IfMatch>,
+        at: Timestamp,
+    ) -> Result<Redispatch> {
+        let mut tx = self.db.begin().await?;
+        let redispatch = dispatches::redispatch::<B>(&mut tx, id, expected, at).await?;
+        tx.commit().await?;
+        Ok(redispatch)
+    }
+
+    async fn dispatch_backlog(&self) -> Result<Backlog> {
+        dispatches::backlog::<B>(&mut *self.db.reader().await?).await
     }
 }
 

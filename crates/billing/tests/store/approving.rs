@@ -1,6 +1,7 @@
 //! Approving an invoice gives it its number.
 
 use billing::invoice::InvoiceState::{Approved, AwaitingApproval, Credited, Withdrawn};
+use billing::store::AfterApproval::Nothing;
 use billing::store::Approval;
 use contract::time::Timestamp;
 use kit::http::etag::IfMatch;
@@ -25,7 +26,7 @@ async fn the_number_is_the_next_of_the_year(fixture: Fixture) {
 
     let mut numbers = Vec::new();
     for (id, at) in ids.iter().zip([AT, old_year, new_year, new_year]) {
-        match fixture.store.approve(id, None, at).await.unwrap() {
+        match fixture.store.approve(id, None, Nothing, at).await.unwrap() {
             Approval::Approved(invoice) => {
                 assert_eq!((invoice.state, invoice.version), (Approved, 2));
                 assert_eq!(invoice.approved_at, Some(at));
@@ -42,10 +43,10 @@ async fn approving_again_changes_nothing(fixture: Fixture) {
     fixture.take_in(&pulled(order(1, 1, 1))).await;
     let id = fixture.only_invoice().await.id;
     let seen = IfMatch::Versions(vec![1]);
-    let first = fixture.store.approve(&id, Some(&seen), AT).await.unwrap();
+    let first = fixture.store.approve(&id, Some(&seen), Nothing, AT).await.unwrap();
     // The answer was lost, and the caller repeats the very same request.
-    assert_eq!(fixture.store.approve(&id, Some(&seen), AT).await.unwrap(), first);
-    assert_eq!(fixture.store.approve(&id, None, AT).await.unwrap(), first);
+    assert_eq!(fixture.store.approve(&id, Some(&seen), Nothing, AT).await.unwrap(), first);
+    assert_eq!(fixture.store.approve(&id, None, Nothing, AT).await.unwrap(), first);
     assert_eq!(fixture.only_invoice().await.number.as_deref(), Some("2026-000001"));
 }
 
@@ -56,16 +57,19 @@ async fn only_the_version_that_was_seen_is_approved(fixture: Fixture) {
 
     let seen = IfMatch::Versions(vec![1]);
     let conflict = Approval::VersionConflict(2);
-    assert_eq!(fixture.store.approve(&recomputed.id, Some(&seen), AT).await.unwrap(), conflict);
+    assert_eq!(
+        fixture.store.approve(&recomputed.id, Some(&seen), Nothing, AT).await.unwrap(),
+        conflict
+    );
     assert_eq!(fixture.only_invoice().await, recomputed);
 
     let seen = IfMatch::Versions(vec![2]);
-    let approval = fixture.store.approve(&recomputed.id, Some(&seen), AT).await.unwrap();
+    let approval = fixture.store.approve(&recomputed.id, Some(&seen), Nothing, AT).await.unwrap();
     assert!(matches!(approval, Approval::Approved(_)));
 
     // Whoever saw version 1 must not believe that it was approved.
     let seen = IfMatch::Versions(vec![1]);
-    let approval = fixture.store.approve(&recomputed.id, Some(&seen), AT).await.unwrap();
+    let approval = fixture.store.approve(&recomputed.id, Some(&seen), Nothing, AT).await.unwrap();
     assert_eq!(approval, Approval::VersionConflict(3));
 }
 
@@ -78,7 +82,7 @@ async fn what_is_closed_cannot_be_approved(fixture: Fixture) {
 
     let before = fixture.everything().await;
     for (id, state) in [(withdrawn, Withdrawn), (credited, Credited)] {
-        let approval = fixture.store.approve(&id, None, AT).await.unwrap();
+        let approval = fixture.store.approve(&id, None, Nothing, AT).await.unwrap();
         assert_eq!(approval, Approval::WrongState(state));
     }
     assert_eq!(fixture.everything().await, before);
@@ -87,7 +91,7 @@ async fn what_is_closed_cannot_be_approved(fixture: Fixture) {
 async fn an_unknown_invoice_is_not_found(fixture: Fixture) {
     for id in ["", "0197", "\0", "' or true --"] {
         assert_eq!(fixture.store.invoice(id).await.unwrap(), None);
-        assert_eq!(fixture.store.approve(id, None, AT).await.unwrap(), Approval::NotFound);
+        assert_eq!(fixture.store.approve(id, None, Nothing, AT).await.unwrap(), Approval::NotFound);
     }
 }
 
@@ -101,7 +105,7 @@ async fn a_number_that_was_rolled_back_is_given_again(fixture: Fixture) {
             "update invoices set number = '2026-000001', approved_at = 1 where order_number = 2",
         )
         .await;
-    fixture.store.approve(&id, None, AT).await.unwrap_err();
+    fixture.store.approve(&id, None, Nothing, AT).await.unwrap_err();
     fixture
         .execute("update invoices set number = null, approved_at = null where order_number = 2")
         .await;

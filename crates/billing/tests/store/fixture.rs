@@ -6,7 +6,7 @@ use std::time::Duration;
 use billing::invoice::{Invoice, InvoiceState};
 use billing::pull::Counts;
 use billing::store::{
-    Advance, Applied, Approval, InvoiceFilter, Received, Store, StoredOrder, open,
+    Advance, AfterApproval, Applied, Approval, InvoiceFilter, Received, Store, StoredOrder, open,
 };
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity, SequenceNr};
 use contract::money::Totals;
@@ -151,7 +151,7 @@ impl Fixture {
 
     /// Approves an invoice that must be approvable.
     pub(crate) async fn approve(&self, id: &str) -> Invoice {
-        match self.store.approve(id, None, AT).await.unwrap() {
+        match self.store.approve(id, None, AfterApproval::Nothing, AT).await.unwrap() {
             Approval::Approved(invoice) => *invoice,
             other => panic!("was to be approved: {other:?}"),
         }

@@ -1,6 +1,7 @@
 //! The store's contract: every case is a test on SQLite and another on PostgreSQL.
 
 mod approving;
+mod dispatching;
 mod fixture;
 mod following;
 mod histories;

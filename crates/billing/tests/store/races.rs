@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use billing::invoice::InvoiceState::{Approved, AwaitingApproval, Credited, Withdrawn};
 use billing::pull::Counts;
+use billing::store::AfterApproval::Nothing;
 use billing::store::{Applied, Approval, Received, Store};
 use kit::random::Random;
 use tokio::sync::Barrier;
@@ -114,7 +115,7 @@ async fn an_approval_and_a_change(fixture: Fixture) {
         let id = fixture.in_state(number, AwaitingApproval).await.remove(0).id;
         let change = pulled(order(number, 2, 2));
         let (approval, _) =
-            tokio::join!(fixture.store.approve(&id, None, AT), take_in(&other, &change));
+            tokio::join!(fixture.store.approve(&id, None, Nothing, AT), take_in(&other, &change));
         let Approval::Approved(approved) = approval.unwrap() else { panic!("was to be approved") };
         let awaiting = fixture.in_state(number, AwaitingApproval).await;
         if approved.order_version == 1 {
@@ -138,7 +139,7 @@ async fn an_approval_and_a_deletion(fixture: Fixture) {
         let id = fixture.in_state(number, AwaitingApproval).await.remove(0).id;
         let deletion = pulled(deleted(number, 2));
         let (approval, _) =
-            tokio::join!(fixture.store.approve(&id, None, AT), take_in(&other, &deletion));
+            tokio::join!(fixture.store.approve(&id, None, Nothing, AT), take_in(&other, &deletion));
         let invoice = fixture.store.invoice(&id).await.unwrap().unwrap();
         match approval.unwrap() {
             Approval::Approved(approved) => {
@@ -166,7 +167,7 @@ async fn approvals_get_gapless_numbers(fixture: Fixture) {
             let (id, start) = (invoice.id.clone(), start.clone());
             approvals.spawn(async move {
                 start.wait().await;
-                store.approve(&id, None, AT).await.unwrap()
+                store.approve(&id, None, Nothing, AT).await.unwrap()
             });
         }
     }

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::http::openapi::{ApproveProblems, FindProblems, ReadProblems};
 use crate::http::{AppState, invoice_id, no_invoice};
 use crate::invoice::{Invoice, InvoiceState};
-use crate::store::{Approval, InvoiceFilter};
+use crate::store::{AfterApproval, Approval, InvoiceFilter};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(approve))
@@ -120,7 +120,11 @@ async fn approve(
         Problem::with_violations(code, code.title(), vec![violation])
     })?;
     let id = invoice_id(&id)?;
-    match state.store.approve(&id, expected.as_ref(), state.clock.now()).await? {
+    match state
+        .store
+        .approve(&id, expected.as_ref(), AfterApproval::Nothing, state.clock.now())
+        .await?
+    {
         Approval::Approved(invoice) => {
             Ok(tagged(&HeaderMap::new(), of_version(invoice.version), &*invoice))
         }

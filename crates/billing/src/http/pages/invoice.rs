@@ -20,7 +20,7 @@ use super::{AppState, frame, order_number};
 use crate::error::Result;
 use crate::http::{invoice_id, no_invoice};
 use crate::invoice::{Invoice, InvoiceState};
-use crate::store::{Approval, InvoiceFilter, StoredOrder};
+use crate::store::{AfterApproval, Approval, InvoiceFilter, StoredOrder};
 
 /// How many invoices of one order are listed, newest first.
 const SIBLINGS: i64 = 20;
@@ -157,7 +157,11 @@ pub(super) async fn approve(
 ) -> Result<Response> {
     let id = invoice_id(&id)?;
     let seen = IfMatch::Versions(vec![seen.version]);
-    let (status, notice) = match state.store.approve(&id, Some(&seen), state.clock.now()).await? {
+    let (status, notice) = match state
+        .store
+        .approve(&id, Some(&seen), AfterApproval::Nothing, state.clock.now())
+        .await?
+    {
         Approval::Approved(_) => {
             return Ok(Redirect::to(&format!("/invoices/{id}?notice=approved")).into_response());
         }
