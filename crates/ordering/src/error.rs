@@ -2,12 +2,11 @@
 
 use axum::response::{IntoResponse, Response};
 use contract::feed::FeedIdentity;
-use contract::order::Order;
 use contract::problem::{Problem, ProblemCode, Violation};
 use kit::db;
 use kit::http::problem::{ProblemResponse, of_database};
 
-use crate::store::{Change, Created};
+use crate::scope::single::Change;
 
 /// Why a request fails.
 #[derive(Debug, thiserror::Error)]
@@ -54,45 +53,39 @@ impl Error {
 
 /// The title of a problem that lists what is wrong with an order.
 pub const ORDER_NOT_ACCEPTED: &str = "The order was not accepted";
+/// The title of a problem that lists what is wrong with a customer.
+pub const CUSTOMER_NOT_ACCEPTED: &str = "The customer was not accepted";
 
-/// What a change gave, or why it was not made; `missing` is for what is not there.
-pub fn accepted<T>(change: Change<T>, missing: fn() -> Error) -> Result<T> {
+/// What a change gave, or why it was not made; `missing` is for what is not there, `title` for what
+/// is wrong.
+pub fn accepted<T>(change: Change<T>, missing: fn() -> Error, title: &str) -> Result<T> {
+    let invalid = |violations| {
+        Problem::with_violations(ProblemCode::ValidationFailed, title, violations).into()
+    };
     match change {
         Change::Done(result) => Ok(result),
         Change::NotFound => Err(missing()),
-        Change::VersionConflict(current) => {
-            let code = ProblemCode::VersionConflict;
-            let detail = format!("The current version is {current}.");
-            Err(Problem { current_version: Some(current), ..Problem::new(code, detail) }.into())
-        }
-        Change::Deleted => {
-            Err(Error::new(ProblemCode::Conflict, "The order is deleted and stays as it is."))
-        }
-        Change::UnknownCustomer => Err(not_accepted(unknown_customer())),
+        Change::VersionConflict(current) => Err(version_conflict(current).into()),
+        Change::Deleted => Err(deleted().into()),
+        Change::Invalid(violations) => Err(invalid(violations)),
+        Change::KeyReused => Err(invalid(vec![key_reused()])),
     }
 }
 
-/// The new order, or why there is none.
-pub fn created(answer: Created) -> Result<Order> {
-    match answer {
-        Created::Order(order) => Ok(*order),
-        Created::UnknownCustomer => Err(not_accepted(unknown_customer())),
-        Created::KeyReused => Err(not_accepted(Violation::new(
-            "/Idempotency-Key",
-            "reused",
-            "was sent before with another order",
-        ))),
-    }
+/// The change was meant for another version than this current one.
+pub fn version_conflict(current: i64) -> Problem {
+    let detail = format!("The current version is {current}.");
+    Problem { current_version: Some(current), ..Problem::new(ProblemCode::VersionConflict, detail) }
 }
 
-/// An order's customer does not exist.
-pub fn unknown_customer() -> Violation {
-    Violation::new("/customerId", "unknown", "must be the id of a customer")
+/// A deleted order cannot be changed.
+pub fn deleted() -> Problem {
+    Problem::new(ProblemCode::Conflict, "The order is deleted and stays as it is.")
 }
 
-fn not_accepted(violation: Violation) -> Error {
-    let code = ProblemCode::ValidationFailed;
-    Problem::with_violations(code, ORDER_NOT_ACCEPTED, vec![violation]).into()
+/// An idempotency key stands for one request.
+pub fn key_reused() -> Violation {
+    Violation::new("/Idempotency-Key", "reused", "was sent before with another request")
 }
 
 impl From<Box<Problem>> for Error {

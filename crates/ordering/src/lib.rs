@@ -4,6 +4,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`order`] | the pure model: what a request may contain, limits, totals |
+//! | [`document`], [`nested`] | JSON documents read as the model's inputs, and as scopes |
+//! | [`scope`] | the unit of work behind every write: all of it or nothing |
 //! | [`store`] | everything that is kept, behind one trait; SQL for both databases |
 //! | [`sequencer`] | gives committed changes their place in the feed |
 //! | [`feed`] | how a continuation token is judged |
@@ -13,11 +15,14 @@
 //! | [`settings`], [`error`] | flags; the only mapping from faults to problems |
 
 pub mod app;
+pub mod document;
 pub mod error;
 pub mod feed;
 pub mod http;
 pub mod import;
+pub mod nested;
 pub mod order;
+pub mod scope;
 pub mod seed;
 pub mod sequencer;
 pub mod settings;

@@ -9,8 +9,9 @@ use kit::clock::ManualClock;
 use kit::lifecycle::BoxError;
 use kit::random::Random;
 use ordering::order::{CustomerInput, LineInput, OrderInput};
+use ordering::scope::ImportedOrder;
 use ordering::sequencer::{Bell, Sequencer};
-use ordering::store::{ImportedOrder, Store, open};
+use ordering::store::{Store, open};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +49,11 @@ async fn import(store: &Arc<dyn Store>, numbers: std::ops::Range<usize>) {
     let order = |n| ImportedOrder {
         external_customer_id: "C-1".into(),
         new_customer_id: "ada".into(),
-        customer: CustomerInput { name: "Ada".into(), ..CustomerInput::default() },
+        customer: CustomerInput {
+            name: "Ada".into(),
+            email: "ada@example.com".into(),
+            address: None,
+        },
         input: OrderInput {
             currency: "EUR".into(),
             reference: Some(format!("R-{n}")),
@@ -57,8 +62,7 @@ async fn import(store: &Arc<dyn Store>, numbers: std::ops::Range<usize>) {
         },
         confirmed_at: Timestamp::from_micros(0),
     };
-    let orders: Vec<_> = numbers.map(order).collect();
-    store.import_orders(&orders, Timestamp::from_micros(0)).await.unwrap();
+    store.import_orders(numbers.map(order).collect(), Timestamp::from_micros(0)).await.unwrap();
 }
 
 impl Running {

@@ -61,6 +61,15 @@ impl IntoResponses for CreateProblems {
     }
 }
 
+/// What a request that writes several things at once may be answered with instead.
+pub(super) struct NestedProblems;
+
+impl IntoResponses for NestedProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[READ, BODY, &[ProblemCode::Conflict, ProblemCode::VersionConflict]].concat())
+    }
+}
+
 /// What a request that replaces something may be answered with instead.
 pub(super) struct ReplaceProblems;
 

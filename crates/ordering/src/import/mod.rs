@@ -23,7 +23,8 @@ use kit::show;
 
 use self::rejected::RejectedRows;
 use self::row::{COLUMNS, Row};
-use crate::store::{ImportedOrder, Store};
+use crate::scope::ImportedOrder;
+use crate::store::Store;
 
 /// How many orders one transaction keeps: the import can be repeated and goes on behind the last
 /// one that was committed.
@@ -177,10 +178,11 @@ impl Import<'_> {
 
     /// Keeps the orders of the chunk.
     async fn flush(&mut self) -> Result<(), ImportError> {
-        let new = self.store.import_orders(&self.chunk, self.clock.now()).await?;
+        let chunk = std::mem::take(&mut self.chunk);
+        let orders = chunk.len() as u64;
+        let new = self.store.import_orders(chunk, self.clock.now()).await?;
         self.report.new += new;
-        self.report.known += (self.chunk.len() as u64).saturating_sub(new);
-        self.chunk.clear();
+        self.report.known += orders.saturating_sub(new);
         self.chunk_lines = 0;
         Ok(())
     }

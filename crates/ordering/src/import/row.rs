@@ -7,7 +7,7 @@ use csv::ByteRecord;
 
 use super::{country, date};
 use crate::order::{CustomerInput, LineInput, MAX_DESCRIPTION, MAX_QUANTITY, OrderInput};
-use crate::store::ImportedOrder;
+use crate::scope::ImportedOrder;
 
 /// What the first line of the file must be.
 pub(super) const COLUMNS: [&str; 8] = [

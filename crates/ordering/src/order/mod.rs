@@ -10,7 +10,7 @@ mod validate;
 use contract::money::Totals;
 use contract::order::{Address, Line};
 use contract::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use validate::{
@@ -80,7 +80,7 @@ pub struct LineInput {
 }
 
 /// A customer as a request gives it.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CustomerInput {
     /// Name of the person or company.
@@ -94,7 +94,7 @@ pub struct CustomerInput {
 }
 
 /// A customer as it is kept.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = KeptCustomer)]
 pub struct Customer {

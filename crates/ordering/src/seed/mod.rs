@@ -14,7 +14,8 @@ use kit::show;
 
 use crate::import::progress_bar;
 use crate::order::{CustomerInput, LineInput, OrderInput};
-use crate::store::{ImportedOrder, Store};
+use crate::scope::ImportedOrder;
+use crate::store::Store;
 
 pub use sample::sample;
 
@@ -68,8 +69,8 @@ pub async fn run(
         let chunk: Vec<_> = (first..=last)
             .map(|n| made_up(format!("{series}-{n:06}"), &content, random.uuid(now), now))
             .collect();
-        kept += store.import_orders(&chunk, now).await?;
         bar.inc(chunk.len() as u64);
+        kept += store.import_orders(chunk, now).await?;
     }
     bar.finish_and_clear();
     Ok(Report { orders: kept, took: clock.now().since(started) })

@@ -9,7 +9,9 @@ use kit::db;
 use kit::random::Random;
 
 use crate::order::{CustomerInput, LineInput, OrderInput};
-use crate::store::{Created, OrderFilter, Store};
+use crate::scope::Scope;
+use crate::scope::single::Change;
+use crate::store::{OrderFilter, Store};
 
 /// Name, e-mail, street, postal code, city, country.
 const CUSTOMERS: [[&str; 6]; 8] = [
@@ -101,14 +103,17 @@ pub async fn sample(store: &dyn Store, clock: &dyn Clock, random: &Random) -> db
         return Ok(false);
     }
     let begin = before(clock.now(), SPAN);
+    let mut scope = Scope::new();
     let mut customers = Vec::with_capacity(CUSTOMERS.len());
     for customer in &CUSTOMERS {
         let id = random.uuid(begin);
-        customers.push(store.create_customer(&id, &customer_input(customer), begin).await?.id);
+        scope.create_customer(id.clone(), customer_input(customer));
+        customers.push(id);
     }
+    store.commit(&scope, None, begin).await?;
     for (place, sample) in (0_u32..).zip(&ORDERS) {
         let at = begin + APART * place;
-        let Created::Order(order) =
+        let Change::Done(order) =
             store.create_order(&order_input(sample, &customers), None, at).await?
         else {
             // Its customer was just made, and there is no key.

@@ -1,29 +1,82 @@
 //! Customers.
 
+use std::collections::{BTreeSet, HashMap};
+
 use contract::order::Address;
 use contract::time::Timestamp;
-use kit::db::{AssertSqlSafe, Backend, Query, Result, Row, query};
-use kit::http::etag::IfMatch;
+use kit::db::{AssertSqlSafe, Backend, Batch, Result, Row, query};
 
-use super::Change;
 use crate::order::{Customer, CustomerInput};
+use crate::scope::PlannedCustomer;
 
-/// Keeps a new customer.
-pub(super) async fn create<B: Backend>(
+/// Keeps customers as planned; those that are changed are locked by this transaction.
+pub(super) async fn write<B: Backend>(
     conn: &mut B::Connection,
-    id: &str,
-    input: &CustomerInput,
-    at: Timestamp,
-) -> Result<Customer> {
-    let insert = query::<B>(
-        "insert into customers (version, id, created_at, changed_at, name, email, \
-           address_line1, address_line2, postal_code, city, country) \
-         values (1, $1, $2, $2, $3, $4, $5, $6, $7, $8, $9)",
+    customers: &[PlannedCustomer],
+) -> Result<()> {
+    let (new, changed): (Vec<_>, Vec<_>) =
+        customers.iter().partition(|planned| planned.action.is_new());
+    if !new.is_empty() {
+        let batch = with_content(&new)
+            .text("external_id", new.iter().map(|planned| planned.external_id.clone()))
+            .int("created_at", new.iter().map(|planned| planned.customer.created_at.micros()));
+        let content = CONTENT.join(", ");
+        let sql = format!(
+            "insert into customers (id, version, external_id, created_at, {content}) \
+             select id, version, external_id, created_at, {content} from {}",
+            batch.table::<B>(1)
+        );
+        let insert = query::<B>(AssertSqlSafe(sql)).bind_batch(batch);
+        insert.execute_exactly(new.len() as u64, conn).await?;
+    }
+    if !changed.is_empty() {
+        let batch = with_content(&changed);
+        let content = CONTENT.map(|column| format!("{column} = batch.{column}")).join(", ");
+        let sql = format!(
+            "update customers set version = batch.version, {content} from {} \
+             where customers.id = batch.id and customers.version = batch.version - 1",
+            batch.table::<B>(1)
+        );
+        let update = query::<B>(AssertSqlSafe(sql)).bind_batch(batch);
+        update.execute_exactly(changed.len() as u64, conn).await?;
+    }
+    Ok(())
+}
+
+/// Locks the customers with these ids until the transaction ends: no other change of them comes in
+/// between.
+pub(super) async fn lock<B: Backend>(conn: &mut B::Connection, ids: &BTreeSet<&str>) -> Result<()> {
+    let batch = batch_of(ids);
+    let sql = format!(
+        "select c.id from {} join customers c on c.id = batch.id order by c.id{}",
+        batch.table::<B>(1),
+        B::FOR_UPDATE
     );
-    let insert = insert.bind(id.to_owned()).bind(at.micros());
-    bind_content(insert, input).execute_exactly(1, conn).await?;
-    let id = id.to_owned();
-    Ok(Customer { id, version: 1, input: input.clone(), created_at: at, changed_at: at })
+    query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
+    Ok(())
+}
+
+/// The customers with these ids, by id. Of those that were locked, a statement of its own sees what
+/// was committed while the lock was waited for.
+pub(super) async fn load<B: Backend>(
+    conn: &mut B::Connection,
+    ids: &BTreeSet<&str>,
+) -> Result<HashMap<String, Customer>> {
+    let batch = batch_of(ids);
+    let table = batch.table::<B>(1);
+    let sql = format!("select c.* from {table} join customers c on c.id = batch.id");
+    let rows = query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
+    let by_id = |row| {
+        let customer: Customer = read(row)?;
+        Ok((customer.id.clone(), customer))
+    };
+    rows.iter().map(by_id).collect()
+}
+
+/// No id holds NUL, which PostgreSQL would refuse.
+fn batch_of(ids: &BTreeSet<&str>) -> Batch {
+    let ids = ids.iter().filter(|id| !id.contains('\0'));
+    Batch::new().text("id", ids.map(|id| (*id).to_owned()))
 }
 
 /// The customer with this id.
@@ -31,7 +84,13 @@ pub(super) async fn find<B: Backend>(
     conn: &mut B::Connection,
     id: &str,
 ) -> Result<Option<Customer>> {
-    select::<B>(conn, id, "").await
+    // No id holds NUL, which PostgreSQL would refuse.
+    if id.contains('\0') {
+        return Ok(None);
+    }
+    let select = query::<B>("select * from customers where id = $1").bind(id.to_owned());
+    let row = select.fetch_optional(conn).await?;
+    row.as_ref().map(read).transpose()
 }
 
 /// Customers by rising id.
@@ -47,56 +106,35 @@ pub(super) async fn list<B: Backend>(
     rows.iter().map(read).collect()
 }
 
-/// Replaces a customer's content.
-pub(super) async fn update<B: Backend>(
-    conn: &mut B::Connection,
-    id: &str,
-    expected: &IfMatch,
-    input: &CustomerInput,
-    at: Timestamp,
-) -> Result<Change<Customer>> {
-    let Some(current) = select::<B>(conn, id, B::FOR_UPDATE).await? else {
-        return Ok(Change::NotFound);
+/// What [`with_content`] adds to a batch, besides id and version.
+const CONTENT: [&str; 8] = [
+    "name",
+    "email",
+    "address_line1",
+    "address_line2",
+    "postal_code",
+    "city",
+    "country",
+    "changed_at",
+];
+
+fn with_content(customers: &[&PlannedCustomer]) -> Batch {
+    let customers = customers.iter().map(|planned| &planned.customer);
+    let address = |of: fn(&Address) -> &Option<String>| {
+        let addresses = customers.clone().map(|customer| customer.input.address.as_ref());
+        addresses.map(move |address| address.and_then(|address| of(address).clone()))
     };
-    if !expected.allows(current.version) {
-        return Ok(Change::VersionConflict(current.version));
-    }
-    let update = query::<B>(
-        "update customers set version = version + 1, changed_at = $2, name = $3, email = $4, \
-           address_line1 = $5, address_line2 = $6, postal_code = $7, city = $8, country = $9 \
-         where id = $1",
-    );
-    let update = update.bind(id.to_owned()).bind(at.micros());
-    bind_content(update, input).execute_exactly(1, conn).await?;
-    let version = current.version + 1;
-    Ok(Change::Done(Customer { version, input: input.clone(), changed_at: at, ..current }))
-}
-
-async fn select<B: Backend>(
-    conn: &mut B::Connection,
-    id: &str,
-    lock: &str,
-) -> Result<Option<Customer>> {
-    // No id holds NUL, which PostgreSQL would refuse.
-    if id.contains('\0') {
-        return Ok(None);
-    }
-    let select = query::<B>(AssertSqlSafe(format!("select * from customers where id = $1{lock}")));
-    let row = select.bind(id.to_owned()).fetch_optional(conn).await?;
-    row.as_ref().map(read).transpose()
-}
-
-/// Name, email and the five parts of the address, as the next parameters.
-fn bind_content<B: Backend>(query: Query<B>, input: &CustomerInput) -> Query<B> {
-    let address = input.address.clone().unwrap_or_default();
-    query
-        .bind(input.name.clone())
-        .bind(input.email.clone())
-        .bind(address.line1)
-        .bind(address.line2)
-        .bind(address.postal_code)
-        .bind(address.city)
-        .bind(address.country)
+    Batch::new()
+        .text("id", customers.clone().map(|customer| customer.id.clone()))
+        .int("version", customers.clone().map(|customer| customer.version))
+        .text("name", customers.clone().map(|customer| customer.input.name.clone()))
+        .text("email", customers.clone().map(|customer| customer.input.email.clone()))
+        .text("address_line1", address(|address| &address.line1))
+        .text("address_line2", address(|address| &address.line2))
+        .text("postal_code", address(|address| &address.postal_code))
+        .text("city", address(|address| &address.city))
+        .text("country", address(|address| &address.country))
+        .int("changed_at", customers.map(|customer| customer.changed_at.micros()))
 }
 
 fn read<B: Backend>(row: &Row<B>) -> Result<Customer> {

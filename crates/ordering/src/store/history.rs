@@ -1,30 +1,10 @@
 //! What happened to orders.
 
-use contract::order::{Order, OrderState};
+use contract::order::OrderState;
 use contract::time::Timestamp;
 use kit::db::{Backend, Error, Result, query};
 
 use super::HistoryEntry;
-
-/// Notes that `action` made this version of the order.
-pub(super) async fn record<B: Backend>(
-    conn: &mut B::Connection,
-    order: &Order,
-    action: &str,
-) -> Result<()> {
-    let insert = query::<B>(
-        "insert into order_versions (order_number, version, state, action, at) \
-         values ($1, $2, $3, $4, $5)",
-    );
-    insert
-        .bind(order.number)
-        .bind(order.version)
-        .bind(order.state.as_str().to_owned())
-        .bind(action.to_owned())
-        .bind(order.changed_at.micros())
-        .execute_exactly(1, conn)
-        .await
-}
 
 /// What happened to an order, oldest first.
 pub(super) async fn of<B: Backend>(

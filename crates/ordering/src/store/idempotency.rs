@@ -1,10 +1,10 @@
 //! Requests that were answered before.
 
-use contract::order::Order;
 use contract::time::Timestamp;
 use kit::db::{Backend, Error, Result, query};
 
-use super::{Created, IdempotencyKey};
+use super::IdempotencyKey;
+use crate::scope::{Committed, Outcome};
 
 /// Claims the key for this transaction. `None`: it is free, and whoever else comes with it waits
 /// for this transaction to end. Otherwise the answer that was given to it before.
@@ -12,7 +12,7 @@ pub(super) async fn claim<B: Backend>(
     conn: &mut B::Connection,
     key: &IdempotencyKey,
     at: Timestamp,
-) -> Result<Option<Created>> {
+) -> Result<Option<Outcome>> {
     let claim = query::<B>(
         "insert into idempotency_keys (key, fingerprint, created_at) values ($1, $2, $3) \
          on conflict (key) do nothing",
@@ -27,21 +27,21 @@ pub(super) async fn claim<B: Backend>(
         .fetch_one(conn)
         .await?;
     if row.get::<String>("fingerprint")? != key.fingerprint {
-        return Ok(Some(Created::KeyReused));
+        return Ok(Some(Outcome::KeyReused));
     }
     let damaged = |error| Error::Damaged(format!("the answer kept for a key: {error}"));
-    let order = serde_json::from_str(&row.get::<String>("response")?).map_err(damaged)?;
-    Ok(Some(Created::Order(order)))
+    let committed = serde_json::from_str(&row.get::<String>("response")?).map_err(damaged)?;
+    Ok(Some(Outcome::Done(committed)))
 }
 
 /// Keeps the answer, to be given again.
 pub(super) async fn answer<B: Backend>(
     conn: &mut B::Connection,
     key: &IdempotencyKey,
-    order: &Order,
+    committed: &Committed,
 ) -> Result<()> {
-    let damaged = |error| Error::Damaged(format!("an order that is no JSON: {error}"));
-    let response = serde_json::to_string(order).map_err(damaged)?;
+    let damaged = |error| Error::Damaged(format!("an answer that is no JSON: {error}"));
+    let response = serde_json::to_string(committed).map_err(damaged)?;
     query::<B>("update idempotency_keys set response = $2 where key = $1")
         .bind(key.key.clone())
         .bind(response)

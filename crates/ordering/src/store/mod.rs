@@ -1,29 +1,32 @@
 //! Everything that ordering keeps, behind one trait.
 //!
 //! The store is written once, generic over the two databases; see [`kit::db`]. Its answers are
-//! data: what is not there is `None`, a write that may not happen says why in [`Change`].
+//! data: what is not there is `None`, a write that may not happen says why in [`Outcome`].
 
-mod changes;
+mod commit;
 mod customers;
 mod feed;
 mod history;
 mod idempotency;
-mod import;
 mod orders;
 mod sequencer;
 mod sql;
+mod transactions;
+mod write;
 
 use async_trait::async_trait;
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity, FeedPage, FeedStatus, SequenceNr};
 use contract::order::{Order, OrderState};
 use contract::time::Timestamp;
 use kit::db::Result;
-use kit::http::etag::IfMatch;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 pub use sql::{SqlStore, open};
 
 use crate::feed::Verdict;
-use crate::order::{Customer, CustomerInput, OrderInput};
+use crate::order::Customer;
+use crate::scope::{Action, Kind, Outcome, Refused, Scope};
 
 /// Everything that ordering keeps.
 ///
@@ -34,67 +37,31 @@ pub trait Store: Send + Sync + 'static {
     /// Whether the database answers.
     async fn ping(&self) -> Result<()>;
 
-    /// Keeps a new customer under `id`.
-    async fn create_customer(
+    /// Writes everything that `scope` holds, or nothing. With a key, a request that was answered
+    /// before gets the same answer and writes nothing. The only way in which customers and orders
+    /// are ever written; see [`crate::scope::single`] for scopes of one object.
+    async fn commit(
         &self,
-        id: &str,
-        input: &CustomerInput,
+        scope: &Scope,
+        key: Option<&IdempotencyKey>,
         at: Timestamp,
-    ) -> Result<Customer>;
+    ) -> Result<Outcome>;
+    /// Everything that is in the way of writing `scope`; `None` when nothing is. Writes nothing: for
+    /// requests that will not be written anyway, to complete the list of what is wrong with them.
+    async fn check(&self, scope: &Scope, at: Timestamp) -> Result<Option<Refused>>;
+    /// What was written together; `None` when no transaction has this id.
+    async fn transaction(&self, id: &str) -> Result<Option<Transaction>>;
+
     /// The customer with this id.
     async fn customer(&self, id: &str) -> Result<Option<Customer>>;
     /// Customers by rising id from behind `after`, at most `limit`.
     async fn customers(&self, after: Option<&str>, limit: i64) -> Result<Vec<Customer>>;
-    /// Replaces a customer's content; confirmed orders keep the copy they have.
-    async fn update_customer(
-        &self,
-        id: &str,
-        expected: &IfMatch,
-        input: &CustomerInput,
-        at: Timestamp,
-    ) -> Result<Change<Customer>>;
-
-    /// Keeps a new draft. The input is valid but for its customer, who may be unknown. With a
-    /// key, a request that was answered before gets the same answer and writes nothing.
-    async fn create_order(
-        &self,
-        input: &OrderInput,
-        key: Option<&IdempotencyKey>,
-        at: Timestamp,
-    ) -> Result<Created>;
     /// The order with this number, in any state.
     async fn order(&self, number: i64) -> Result<Option<Order>>;
     /// Orders by falling number, newest first.
     async fn orders(&self, filter: &OrderFilter, limit: i64) -> Result<Vec<Order>>;
-    /// Replaces the whole content of a draft or confirmed order. A confirmed one copies its
-    /// customer anew.
-    async fn replace_order(
-        &self,
-        number: i64,
-        expected: &IfMatch,
-        input: &OrderInput,
-        at: Timestamp,
-    ) -> Result<Change<Order>>;
-    /// Draft to confirmed; a confirmed one stays as it is. Copies the customer into the order.
-    async fn confirm_order(
-        &self,
-        number: i64,
-        expected: Option<&IfMatch>,
-        at: Timestamp,
-    ) -> Result<Change<Order>>;
-    /// Marks the order as deleted; a deleted one stays as it is.
-    async fn delete_order(
-        &self,
-        number: i64,
-        expected: Option<&IfMatch>,
-        at: Timestamp,
-    ) -> Result<Change<Order>>;
     /// What happened to an order, oldest first.
     async fn history(&self, number: i64) -> Result<Vec<HistoryEntry>>;
-
-    /// Keeps confirmed orders in bulk. One whose reference an order has already is left out;
-    /// customers are found, or made, by their external id. How many orders were new.
-    async fn import_orders(&self, orders: &[ImportedOrder], at: Timestamp) -> Result<u64>;
 
     /// Gives up to `limit` committed, exposed orders that are at −1 the next numbers of the
     /// counter, those waiting longest first.
@@ -116,32 +83,6 @@ pub trait Store: Send + Sync + 'static {
     async fn feed_status(&self, now: Timestamp) -> Result<FeedStatus>;
     /// Begins the epoch after `replaced`; changes nothing when that is no longer the current one.
     async fn begin_epoch(&self, replaced: Epoch, at: Timestamp) -> Result<FeedIdentity>;
-}
-
-/// What became of a change.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Change<T> {
-    /// It was made, or was made before: the result.
-    Done(T),
-    /// There is no such thing.
-    NotFound,
-    /// It was meant for another version than this current one.
-    VersionConflict(i64),
-    /// The order is deleted and stays as it is.
-    Deleted,
-    /// The order's customer does not exist.
-    UnknownCustomer,
-}
-
-/// What became of a new order.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Created {
-    /// The order, as it was answered: now or the first time.
-    Order(Box<Order>),
-    /// Its customer does not exist.
-    UnknownCustomer,
-    /// The key was used before, with another request.
-    KeyReused,
 }
 
 /// Makes a repeated request harmless: the same key with the same request gets the same answer.
@@ -179,19 +120,28 @@ pub struct HistoryEntry {
     pub at: Timestamp,
 }
 
-/// An order from another system, or a made-up one, to be kept as confirmed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ImportedOrder {
-    /// Names the customer in the other system: the same id is the same customer.
-    pub external_customer_id: String,
-    /// An id for the customer when it is new.
-    pub new_customer_id: String,
-    /// The customer as it stands in this order; also the customer's own content when it is new.
-    pub customer: CustomerInput,
-    /// The order; its `customer_id` is not read, its `reference` is set.
-    pub input: OrderInput,
-    /// When it was confirmed in the other system.
-    pub confirmed_at: Timestamp,
+/// What was written together.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub struct Transaction {
+    /// UUID version 7.
+    pub id: String,
+    /// When.
+    pub at: Timestamp,
+    /// What it wrote.
+    pub entities: Vec<Entity>,
+}
+
+/// An object that a transaction wrote.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub struct Entity {
+    /// What kind of object.
+    pub kind: Kind,
+    /// The customer's id or the order's number, as in its address.
+    pub key: String,
+    /// What was done with it.
+    pub action: Action,
+    /// The version that it has since then.
+    pub version: i64,
 }
 
 /// What the sequencer did.

@@ -1,6 +1,6 @@
 //! Reading orders.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use contract::feed::SequenceNr;
 use contract::order::{Customer, Line, Order};
@@ -38,6 +38,28 @@ pub(super) async fn find<B: Backend>(
     add_lines::<B>(conn, &mut orders).await?;
     let [order] = orders;
     Ok(Some(order))
+}
+
+/// The orders with these numbers, by number, locked until the transaction ends: no other change of
+/// them comes in between.
+pub(super) async fn load_locked<B: Backend>(
+    conn: &mut B::Connection,
+    numbers: &BTreeSet<i64>,
+) -> Result<HashMap<i64, Order>> {
+    let batch = Batch::new().int("number", numbers.iter().copied());
+    let lock = format!(
+        "select o.number from {} join orders o on o.number = batch.number order by o.number{}",
+        batch.table::<B>(1),
+        B::FOR_UPDATE
+    );
+    query::<B>(AssertSqlSafe(lock)).bind_batch(batch.clone()).fetch_all(conn).await?;
+    // A statement of its own, so that it sees what was committed while the lock was waited for.
+    let table = batch.table::<B>(1);
+    let sql = format!("{SELECT} where o.number in (select number from {table})");
+    let rows = query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
+    let mut orders = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+    add_lines::<B>(conn, &mut orders).await?;
+    Ok(orders.into_iter().map(|order| (order.number, order)).collect())
 }
 
 /// Orders by falling number.

@@ -7,15 +7,15 @@ use contract::feed::{ContinuationToken, Epoch, FeedId, FeedIdentity, FeedStatus}
 use contract::order::Order;
 use contract::time::Timestamp;
 use kit::db::{Backend, DatabaseUrl, Db, Postgres, Result, Sqlite, query};
-use kit::http::etag::IfMatch;
 use kit::random::Random;
 use sqlx::migrate::Migrator;
 
 use super::{
-    Change, Created, FeedAnswer, HistoryEntry, IdempotencyKey, ImportedOrder, OrderFilter, Stamped,
-    Store, changes, customers, feed, history, import, orders, sequencer,
+    FeedAnswer, HistoryEntry, IdempotencyKey, OrderFilter, Stamped, Store, Transaction, commit,
+    customers, feed, history, orders, sequencer, transactions,
 };
-use crate::order::{Customer, CustomerInput, OrderInput};
+use crate::order::Customer;
+use crate::scope::{Outcome, Refused, Scope};
 
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/ordering/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../../migrations/ordering/postgres");
@@ -23,6 +23,8 @@ static POSTGRES: Migrator = sqlx::migrate!("../../migrations/ordering/postgres")
 /// The store over one database.
 pub struct SqlStore<B: Backend> {
     db: Db<B>,
+    /// Gives transactions their ids.
+    random: Random,
 }
 
 /// Opens the database and brings its schema up to date. A new one gets its feed id from `random`
@@ -55,7 +57,7 @@ impl<B: Backend> SqlStore<B> {
         let mut tx = db.begin().await?;
         feed::mint::<B>(&mut tx, &identity).await?;
         tx.commit().await?;
-        Ok(Self { db })
+        Ok(Self { db, random: random.clone() })
     }
 }
 
@@ -67,16 +69,28 @@ impl<B: Backend> Store for SqlStore<B> {
         Ok(())
     }
 
-    async fn create_customer(
+    async fn commit(
         &self,
-        id: &str,
-        input: &CustomerInput,
+        scope: &Scope,
+        key: Option<&IdempotencyKey>,
         at: Timestamp,
-    ) -> Result<Customer> {
+    ) -> Result<Outcome> {
         let mut tx = self.db.begin().await?;
-        let customer = customers::create::<B>(&mut tx, id, input, at).await?;
-        tx.commit().await?;
-        Ok(customer)
+        let id = self.random.uuid(at);
+        let outcome = commit::commit::<B>(&mut tx, scope, key, id, at).await?;
+        if let Outcome::Done(_) = outcome {
+            tx.commit().await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn check(&self, scope: &Scope, at: Timestamp) -> Result<Option<Refused>> {
+        let mut tx = self.db.begin().await?;
+        commit::check::<B>(&mut tx, scope, at).await
+    }
+
+    async fn transaction(&self, id: &str) -> Result<Option<Transaction>> {
+        transactions::find::<B>(&mut *self.db.reader().await?, id).await
     }
 
     async fn customer(&self, id: &str) -> Result<Option<Customer>> {
@@ -87,34 +101,6 @@ impl<B: Backend> Store for SqlStore<B> {
         customers::list::<B>(&mut *self.db.reader().await?, after, limit).await
     }
 
-    async fn update_customer(
-        &self,
-        id: &str,
-        expected: &IfMatch,
-        input: &CustomerInput,
-        at: Timestamp,
-    ) -> Result<Change<Customer>> {
-        let mut tx = self.db.begin().await?;
-        let change = customers::update::<B>(&mut tx, id, expected, input, at).await?;
-        tx.commit().await?;
-        Ok(change)
-    }
-
-    async fn create_order(
-        &self,
-        input: &OrderInput,
-        key: Option<&IdempotencyKey>,
-        at: Timestamp,
-    ) -> Result<Created> {
-        let mut tx = self.db.begin().await?;
-        let created = changes::create::<B>(&mut tx, input, key, at).await?;
-        // A refused request takes its key back with it: it may be corrected and sent again.
-        if let Created::Order(_) = created {
-            tx.commit().await?;
-        }
-        Ok(created)
-    }
-
     async fn order(&self, number: i64) -> Result<Option<Order>> {
         orders::find::<B>(&mut *self.db.snapshot().await?, number).await
     }
@@ -123,52 +109,8 @@ impl<B: Backend> Store for SqlStore<B> {
         orders::list::<B>(&mut *self.db.snapshot().await?, filter, limit).await
     }
 
-    async fn replace_order(
-        &self,
-        number: i64,
-        expected: &IfMatch,
-        input: &OrderInput,
-        at: Timestamp,
-    ) -> Result<Change<Order>> {
-        let mut tx = self.db.begin().await?;
-        let change = changes::replace::<B>(&mut tx, number, expected, input, at).await?;
-        tx.commit().await?;
-        Ok(change)
-    }
-
-    async fn confirm_order(
-        &self,
-        number: i64,
-        expected: Option<&IfMatch>,
-        at: Timestamp,
-    ) -> Result<Change<Order>> {
-        let mut tx = self.db.begin().await?;
-        let change = changes::confirm::<B>(&mut tx, number, expected, at).await?;
-        tx.commit().await?;
-        Ok(change)
-    }
-
-    async fn delete_order(
-        &self,
-        number: i64,
-        expected: Option<&IfMatch>,
-        at: Timestamp,
-    ) -> Result<Change<Order>> {
-        let mut tx = self.db.begin().await?;
-        let change = changes::delete::<B>(&mut tx, number, expected, at).await?;
-        tx.commit().await?;
-        Ok(change)
-    }
-
     async fn history(&self, number: i64) -> Result<Vec<HistoryEntry>> {
         history::of::<B>(&mut *self.db.reader().await?, number).await
-    }
-
-    async fn import_orders(&self, orders: &[ImportedOrder], at: Timestamp) -> Result<u64> {
-        let mut tx = self.db.begin().await?;
-        let new = import::import::<B>(&mut tx, orders, at).await?;
-        tx.commit().await?;
-        Ok(new)
     }
 
     async fn stamp(&self, limit: i64, at: Timestamp) -> Result<Stamped> {

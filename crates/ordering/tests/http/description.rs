@@ -21,6 +21,8 @@ async fn every_address_is_described_with_its_problems() {
         "/api/v1/orders",
         "/api/v1/orders/{number}",
         "/api/v1/orders/{number}/confirm",
+        "/api/v1/nested/orders",
+        "/api/v1/transactions/{id}",
     ];
     assert_eq!(paths, HashSet::from(expected));
 

@@ -14,8 +14,9 @@ use kit::clock::{Clock, ManualClock, SharedClock};
 use kit::random::Random;
 use ordering::http::{AppState, router};
 use ordering::order::{Customer, CustomerInput, LineInput, OrderInput};
+use ordering::scope::single::Change;
 use ordering::sequencer::Sequencer;
-use ordering::store::{Change, Created, OrderFilter, Store, open};
+use ordering::store::{OrderFilter, Store, open};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use testkit::sqlite::TestFile;
 use tokio::net::TcpListener;
@@ -99,7 +100,10 @@ impl World {
         let input =
             CustomerInput { name: name.into(), email: "ada@example.com".into(), address: None };
         let now = self.clock.now();
-        self.store.create_customer(&self.random.uuid(now), &input, now).await.unwrap()
+        let created =
+            self.store.create_customer(&self.random.uuid(now), &input, now).await.unwrap();
+        let Change::Done(customer) = created else { panic!("{created:?}") };
+        customer
     }
 
     /// A draft of 40 bolts.
@@ -119,8 +123,8 @@ impl World {
             lines: vec![line],
         };
         let created = self.store.create_order(&input, None, self.clock.now()).await.unwrap();
-        let Created::Order(order) = created else { panic!("{created:?}") };
-        *order
+        let Change::Done(order) = created else { panic!("{created:?}") };
+        order
     }
 
     pub(crate) async fn confirmed(&self, customer: &Customer, reference: &str) -> Order {

@@ -3,7 +3,7 @@
 use contract::order::Address;
 use kit::http::etag::IfMatch;
 use ordering::order::CustomerInput;
-use ordering::store::Change;
+use ordering::scope::single::Change;
 
 use crate::fixture::{Fixture, ada, at, done, on_both_databases, version};
 

@@ -132,7 +132,7 @@ async fn lines_of_many_large_orders_are_all_there(fixture: Fixture) {
     for order in &mut orders {
         order.input.lines = vec![line("BOLT-8", 1, 1); 2_000];
     }
-    assert_eq!(fixture.store.import_orders(&orders, at(1)).await.unwrap(), 12);
+    assert_eq!(fixture.store.import_orders(orders.clone(), at(1)).await.unwrap(), 12);
     fixture.stamp_all().await;
     let page = fixture.page(None, ALL).await;
     assert_eq!((page.orders.len(), page.has_more), (12, false));
@@ -144,7 +144,7 @@ async fn lines_of_many_large_orders_are_all_there(fixture: Fixture) {
 
 async fn a_page_of_thousands_is_read_without_gap_or_overlap(fixture: Fixture) {
     let orders: Vec<_> = (0..2_003).map(|n| imported(&format!("R-{n}"))).collect();
-    fixture.store.import_orders(&orders, at(1)).await.unwrap();
+    fixture.store.import_orders(orders.clone(), at(1)).await.unwrap();
     fixture.store.stamp(5_000, at(10)).await.unwrap();
     for (limit, orders, has_more) in
         [(1_000, 1_000, true), (1_001, 1_001, true), (2_002, 2_002, true), (2_003, 2_003, false)]

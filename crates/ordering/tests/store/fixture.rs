@@ -9,7 +9,9 @@ use kit::db::DatabaseUrl;
 use kit::http::etag::IfMatch;
 use kit::random::Random;
 use ordering::order::{Customer, CustomerInput, LineInput, OrderInput};
-use ordering::store::{Change, Created, FeedAnswer, ImportedOrder, Store, open};
+use ordering::scope::ImportedOrder;
+use ordering::scope::single::Change;
+use ordering::store::{FeedAnswer, Store, open};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 
 /// Makes each case, a function that takes a [`Fixture`], a test on each database.
@@ -95,14 +97,12 @@ impl Fixture {
     }
 
     pub(crate) async fn customer(&self) -> Customer {
-        self.store.create_customer("ada", &ada(), at(0)).await.unwrap()
+        done(self.store.create_customer("ada", &ada(), at(0)).await.unwrap())
     }
 
     /// A draft of the customer that [`Self::customer`] makes.
     pub(crate) async fn draft(&self) -> Order {
-        let created = self.store.create_order(&bolts(), None, at(1)).await.unwrap();
-        let Created::Order(order) = created else { panic!("{created:?}") };
-        *order
+        done(self.store.create_order(&bolts(), None, at(1)).await.unwrap())
     }
 
     pub(crate) async fn confirmed(&self) -> Order {

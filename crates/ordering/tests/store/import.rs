@@ -3,7 +3,8 @@
 use contract::feed::SequenceNr;
 use contract::order::OrderState;
 use ordering::order::{CustomerInput, OrderInput};
-use ordering::store::{ImportedOrder, OrderFilter};
+use ordering::scope::ImportedOrder;
+use ordering::store::OrderFilter;
 
 use crate::fixture::{ALL, Fixture, ada, at, bolts, imported, line, on_both_databases};
 
@@ -27,7 +28,7 @@ async fn references(fixture: &Fixture) -> Vec<String> {
 async fn imported_orders_are_confirmed_orders(fixture: Fixture) {
     let mut orders = chunk(0..3);
     orders[1].input.lines = vec![line("NUT-8", 3, 0)];
-    assert_eq!(fixture.store.import_orders(&orders, at(1)).await.unwrap(), 3);
+    assert_eq!(fixture.store.import_orders(orders.clone(), at(1)).await.unwrap(), 3);
     assert_eq!(references(&fixture).await, ["R-0", "R-1", "R-2"], "numbered in their order");
     let kept = fixture.store.order(1002).await.unwrap().unwrap();
     assert_eq!((kept.state, kept.version), (OrderState::Confirmed, 1));
@@ -48,13 +49,13 @@ async fn imported_orders_are_confirmed_orders(fixture: Fixture) {
 }
 
 async fn the_same_reference_again_changes_nothing(fixture: Fixture) {
-    assert_eq!(fixture.store.import_orders(&[], at(1)).await.unwrap(), 0);
-    assert_eq!(fixture.store.import_orders(&chunk(0..2), at(1)).await.unwrap(), 2);
+    assert_eq!(fixture.store.import_orders(vec![], at(1)).await.unwrap(), 0);
+    assert_eq!(fixture.store.import_orders(chunk(0..2), at(1)).await.unwrap(), 2);
     let before = fixture.store.order(1001).await.unwrap();
-    assert_eq!(fixture.store.import_orders(&chunk(0..2), at(2)).await.unwrap(), 0);
-    assert_eq!(fixture.store.import_orders(&chunk(1..4), at(3)).await.unwrap(), 2);
-    let twice = [imported("R-9"), imported("R-9")];
-    assert_eq!(fixture.store.import_orders(&twice, at(4)).await.unwrap(), 1);
+    assert_eq!(fixture.store.import_orders(chunk(0..2), at(2)).await.unwrap(), 0);
+    assert_eq!(fixture.store.import_orders(chunk(1..4), at(3)).await.unwrap(), 2);
+    let twice = vec![imported("R-9"), imported("R-9")];
+    assert_eq!(fixture.store.import_orders(twice, at(4)).await.unwrap(), 1);
     assert_eq!(references(&fixture).await, ["R-0", "R-1", "R-2", "R-3", "R-9"]);
     assert_eq!(fixture.store.order(1001).await.unwrap(), before);
 }
@@ -62,7 +63,7 @@ async fn the_same_reference_again_changes_nothing(fixture: Fixture) {
 async fn the_same_customer_is_made_once(fixture: Fixture) {
     let mut orders = chunk(0..3);
     orders[2].external_customer_id = "C-2".into();
-    fixture.store.import_orders(&orders, at(1)).await.unwrap();
+    fixture.store.import_orders(orders.clone(), at(1)).await.unwrap();
     let customers = fixture.store.customers(None, ALL).await.unwrap();
     let ids: Vec<_> = customers.iter().map(|customer| customer.id.as_str()).collect();
     assert_eq!(ids, ["new-R-0", "new-R-2"]);
@@ -73,11 +74,11 @@ async fn the_same_customer_is_made_once(fixture: Fixture) {
 }
 
 async fn a_known_customer_is_not_changed(fixture: Fixture) {
-    fixture.store.import_orders(&chunk(0..1), at(1)).await.unwrap();
+    fixture.store.import_orders(chunk(0..1), at(1)).await.unwrap();
     let before = fixture.store.customers(None, ALL).await.unwrap();
     let mut moved = chunk(1..2);
     moved[0].customer = CustomerInput { address: None, ..ada() };
-    fixture.store.import_orders(&moved, at(2)).await.unwrap();
+    fixture.store.import_orders(moved.clone(), at(2)).await.unwrap();
     assert_eq!(fixture.store.customers(None, ALL).await.unwrap(), before);
     // The order itself keeps its customer as the other system showed it.
     let order = fixture.store.order(1002).await.unwrap().unwrap();
@@ -89,8 +90,8 @@ async fn two_imports_at_once_do_not_double(fixture: Fixture) {
     for n in 0..5 {
         let orders = chunk(n * 20..n * 20 + 20);
         let (one, two) = tokio::join!(
-            fixture.store.import_orders(&orders, at(1)),
-            other.import_orders(&orders, at(1)),
+            fixture.store.import_orders(orders.clone(), at(1)),
+            other.import_orders(orders.clone(), at(1)),
         );
         assert_eq!(one.unwrap() + two.unwrap(), 20);
     }

@@ -2,7 +2,7 @@
 
 use contract::order::OrderState;
 use ordering::order::{CustomerInput, OrderInput};
-use ordering::store::{Created, OrderFilter};
+use ordering::store::OrderFilter;
 
 use crate::fixture::{ALL, Fixture, ada, at, bolts, done, on_both_databases};
 
@@ -22,10 +22,7 @@ async fn numbers(fixture: &Fixture, filter: OrderFilter) -> Vec<i64> {
 async fn create(fixture: &Fixture, customer_id: &str, reference: &str) -> i64 {
     let reference = Some(reference.into());
     let input = OrderInput { customer_id: customer_id.into(), reference, ..bolts() };
-    match fixture.store.create_order(&input, None, at(1)).await.unwrap() {
-        Created::Order(order) => order.number,
-        other => panic!("{other:?}"),
-    }
+    done(fixture.store.create_order(&input, None, at(1)).await.unwrap()).number
 }
 
 async fn the_newest_come_first(fixture: Fixture) {

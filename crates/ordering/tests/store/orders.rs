@@ -2,9 +2,10 @@
 
 use contract::feed::SequenceNr;
 use contract::order::{Order, OrderState};
+use contract::problem::Violation;
 use kit::http::etag::IfMatch;
 use ordering::order::{CustomerInput, OrderInput};
-use ordering::store::{Change, Created};
+use ordering::scope::single::Change;
 
 use crate::fixture::{Fixture, ada, at, bolts, done, line, on_both_databases, version};
 
@@ -38,6 +39,10 @@ async fn a_draft_is_kept_as_given(fixture: Fixture) {
     assert_eq!(fixture.store.order(1).await.unwrap(), None);
 }
 
+fn unknown_customer() -> Violation {
+    Violation::new("/customerId", "unknown", "must be the id of a customer")
+}
+
 async fn numbers_begin_at_1001_and_rise(fixture: Fixture) {
     fixture.customer().await;
     assert_eq!(fixture.draft().await.number, 1001);
@@ -46,13 +51,14 @@ async fn numbers_begin_at_1001_and_rise(fixture: Fixture) {
 
 async fn a_customer_must_exist(fixture: Fixture) {
     let created = fixture.store.create_order(&bolts(), None, at(1)).await.unwrap();
-    assert_eq!(created, Created::UnknownCustomer);
+    assert_eq!(created, Change::Invalid(vec![unknown_customer()]));
     fixture.customer().await;
     let draft = fixture.draft().await;
     for unknown in ["eve", "a\0da"] {
         let input = OrderInput { customer_id: unknown.into(), ..bolts() };
         let change = fixture.store.replace_order(draft.number, &IfMatch::Any, &input, at(2)).await;
-        assert_eq!(change.unwrap(), Change::UnknownCustomer);
+        let Change::Invalid(violations) = change.unwrap() else { panic!("{unknown:?}") };
+        assert_eq!(violations[0].pointer, "/customerId");
     }
     assert_eq!(fixture.store.order(draft.number).await.unwrap(), Some(draft));
 }

@@ -110,6 +110,16 @@ impl<'a> ObjectReader<'a> {
         self.expect(name, value.as_bool(), "must be true or false")
     }
 
+    /// An object that must be there; `None` when it is not.
+    pub fn object<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut ObjectReader<'_>) -> T,
+    ) -> Option<T> {
+        self.required(name);
+        self.optional_object(name, read)
+    }
+
     /// An object that may be missing or null.
     pub fn optional_object<T>(
         &mut self,
@@ -146,6 +156,17 @@ impl<'a> ObjectReader<'a> {
             reader.finish();
         }
         objects
+    }
+
+    /// Whether there is a field of this name that is not null.
+    pub fn has(&self, name: &str) -> bool {
+        self.object.is_some_and(|object| object.get(name).is_some_and(|value| !value.is_null()))
+    }
+
+    /// Notes what is wrong with a field that was read, or that may not be there.
+    pub fn refuse(&mut self, name: &'static str, code: &str, detail: &str) {
+        self.read.insert(name);
+        self.violations.add(self.pointer_to(name), code, detail);
     }
 
     /// Notes every field that was not asked for.

@@ -1,73 +1,74 @@
 //! Request bodies as the model's inputs: every violation at once.
 
-use contract::order::Address;
-use contract::problem::ProblemCode;
-use kit::http::read::{JsonBody, ObjectReader, Violations};
+use contract::problem::{ProblemCode, Violation};
+use contract::time::Timestamp;
+use kit::http::read::{JsonBody, Violations};
 
-use crate::error::{ORDER_NOT_ACCEPTED, Result, unknown_customer};
-use crate::order::{CustomerInput, LineInput, OrderInput};
+use crate::document;
+use crate::error::{CUSTOMER_NOT_ACCEPTED, ORDER_NOT_ACCEPTED, Result};
+use crate::nested;
+use crate::order::{CustomerInput, OrderInput};
+use crate::scope::{Fault, Reason, Scope};
 use crate::store::Store;
 
-/// The order of a body.
-///
-/// Whether its customer exists is asked here only to complete a list of violations: for an order
-/// without any, the store finds out in the transaction that writes it.
-pub(super) async fn order(body: &JsonBody, store: &dyn Store) -> Result<OrderInput> {
+/// The order of a body, which can be read; the rules are still to be looked at.
+pub(super) async fn order(body: &JsonBody, store: &dyn Store, at: Timestamp) -> Result<OrderInput> {
     let mut violations = Violations::new();
-    let mut reader = ObjectReader::new(&body.value, String::new(), &mut violations);
-    let input = OrderInput {
-        customer_id: reader.text("customerId"),
-        currency: reader.text("currency"),
-        reference: reader.optional_text("reference"),
-        note: reader.optional_text("note"),
-        lines: reader.objects("lines", line),
-    };
-    reader.finish();
-    violations.extend(input.violations());
-    if !violations.is_empty() && !is_known(&input.customer_id, store).await? {
-        violations.push(unknown_customer());
-    }
-    violations.into_result(ProblemCode::ValidationFailed, ORDER_NOT_ACCEPTED)?;
+    let input = document::order(&body.value, &mut violations);
+    let mut scope = Scope::new();
+    scope.create_order(input.clone(), false);
+    expect_none(violations, &scope, own, ORDER_NOT_ACCEPTED, store, at).await?;
     Ok(input)
 }
 
-/// The customer of a body.
-pub(super) fn customer(body: &JsonBody) -> Result<CustomerInput> {
+/// The customer of a body, which can be read; the rules are still to be looked at.
+pub(super) async fn customer(
+    body: &JsonBody,
+    store: &dyn Store,
+    at: Timestamp,
+) -> Result<CustomerInput> {
     let mut violations = Violations::new();
-    let mut reader = ObjectReader::new(&body.value, String::new(), &mut violations);
-    let input = CustomerInput {
-        name: reader.text("name"),
-        email: reader.text("email"),
-        // Nothing of it is known: that is no address, as it is when it is read again.
-        address: reader.optional_object("address", address).filter(|it| *it != Address::default()),
-    };
-    reader.finish();
-    violations.extend(input.violations());
-    violations.into_result(ProblemCode::ValidationFailed, "The customer was not accepted")?;
+    let input = document::customer(&body.value, &mut violations);
+    let mut scope = Scope::new();
+    scope.create_customer(String::new(), input.clone());
+    expect_none(violations, &scope, own, CUSTOMER_NOT_ACCEPTED, store, at).await?;
     Ok(input)
 }
 
-fn line(reader: &mut ObjectReader<'_>) -> LineInput {
-    LineInput {
-        sku: reader.text("sku"),
-        description: reader.optional_text("description"),
-        quantity: reader.int("quantity"),
-        unit_price_minor: reader.int("unitPriceMinor"),
-        tax_basis_points: reader.int("taxBasisPoints"),
-    }
+/// Customer and order of a body, which can be read; the rules are still to be looked at.
+pub(super) async fn nested(
+    body: &JsonBody,
+    new_customer_id: String,
+    store: &dyn Store,
+    at: Timestamp,
+) -> Result<Scope> {
+    let (scope, violations) = nested::read(&body.value, new_customer_id);
+    expect_none(violations, &scope, nested::violation, ORDER_NOT_ACCEPTED, store, at).await?;
+    Ok(scope)
 }
 
-fn address(reader: &mut ObjectReader<'_>) -> Address {
-    Address {
-        line1: reader.optional_text("line1"),
-        line2: reader.optional_text("line2"),
-        postal_code: reader.optional_text("postalCode"),
-        city: reader.optional_text("city"),
-        country: reader.optional_text("country"),
+/// When something in the body cannot be read, the scope of what could be read is asked what else is
+/// wrong, so that the caller learns everything at once.
+async fn expect_none(
+    mut violations: Violations,
+    scope: &Scope,
+    place: fn(&Fault) -> Option<Violation>,
+    title: &str,
+    store: &dyn Store,
+    at: Timestamp,
+) -> Result<()> {
+    if !violations.is_empty()
+        && let Some(refused) = store.check(scope, at).await?
+    {
+        violations.extend(refused.faults.iter().filter_map(place));
     }
+    Ok(violations.into_result(ProblemCode::ValidationFailed, title)?)
 }
 
-/// What is no UUID is not looked up: it may hold what the database refuses.
-async fn is_known(customer_id: &str, store: &dyn Store) -> Result<bool> {
-    Ok(customer_id.parse::<uuid::Uuid>().is_ok() && store.customer(customer_id).await?.is_some())
+/// A violation in a body that is the object itself.
+fn own(fault: &Fault) -> Option<Violation> {
+    match &fault.reason {
+        Reason::Invalid(violation) => Some(violation.clone()),
+        _ => None,
+    }
 }

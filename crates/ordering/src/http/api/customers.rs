@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{body, versioned};
-use crate::error::{Result, accepted};
+use crate::error::{CUSTOMER_NOT_ACCEPTED, Result, accepted};
 use crate::http::AppState;
 use crate::http::extract::{CustomerId, no_customer, required_version};
 use crate::http::openapi::{CreateProblems, ReadProblems, ReplaceProblems};
@@ -49,9 +49,10 @@ struct CustomerList {
     )
 )]
 async fn create(State(state): State<AppState>, body: JsonBody) -> Result<impl IntoResponse> {
-    let input = body::customer(&body)?;
     let now = state.clock.now();
-    let customer = state.store.create_customer(&state.random.uuid(now), &input, now).await?;
+    let input = body::customer(&body, &*state.store, now).await?;
+    let created = state.store.create_customer(&state.random.uuid(now), &input, now).await?;
+    let customer = accepted(created, no_customer, CUSTOMER_NOT_ACCEPTED)?;
     let location = [(LOCATION, format!("/api/v1/customers/{}", customer.id))];
     Ok((StatusCode::CREATED, location, versioned(customer.version, customer)))
 }
@@ -132,9 +133,9 @@ async fn replace(
     body: JsonBody,
 ) -> Result<impl IntoResponse> {
     let expected = required_version(&headers)?;
-    let input = body::customer(&body)?;
     let now = state.clock.now();
+    let input = body::customer(&body, &*state.store, now).await?;
     let change = state.store.update_customer(&id, &expected, &input, now).await?;
-    let customer = accepted(change, no_customer)?;
+    let customer = accepted(change, no_customer, CUSTOMER_NOT_ACCEPTED)?;
     Ok(versioned(customer.version, customer))
 }

@@ -2,6 +2,8 @@
 
 mod body;
 mod customers;
+mod idempotency;
+mod nested;
 mod orders;
 
 use axum::Json;
@@ -15,7 +17,7 @@ use super::AppState;
 
 /// The API's routes, under `/api/v1`.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(customers::routes()).merge(orders::routes())
+    OpenApiRouter::new().merge(customers::routes()).merge(orders::routes()).merge(nested::routes())
 }
 
 /// A document with its version as entity tag, which `If-Match` sends back.

@@ -6,24 +6,20 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use contract::order::{Order, OrderState};
-use contract::problem::Violation;
 use kit::http::list;
 use kit::http::read::{JsonBody, Params, Violations};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{body, versioned};
-use crate::error::{Result, accepted, created};
+use super::{body, idempotency, versioned};
+use crate::error::{ORDER_NOT_ACCEPTED, Result, accepted};
 use crate::http::AppState;
-use crate::http::extract::{
-    OrderNumber, expected_version, invalid_header, no_order, required_version,
-};
+use crate::http::extract::{OrderNumber, expected_version, no_order, required_version};
 use crate::http::openapi::{ChangeProblems, CreateProblems, ReadProblems, ReplaceProblems};
 use crate::order::OrderInput;
-use crate::store::{IdempotencyKey, OrderFilter};
+use crate::store::OrderFilter;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -67,11 +63,11 @@ async fn create(
     headers: HeaderMap,
     body: JsonBody,
 ) -> Result<impl IntoResponse> {
-    let key = idempotency_key(&headers)?;
-    let input = body::order(&body, &*state.store).await?;
-    let key = key.map(|key| IdempotencyKey { key, fingerprint: fingerprint(&input) });
-    let answer = state.store.create_order(&input, key.as_ref(), state.clock.now()).await?;
-    let order = created(answer)?;
+    let key = idempotency::key(&headers, "POST /orders", &body)?;
+    let now = state.clock.now();
+    let input = body::order(&body, &*state.store, now).await?;
+    let created = state.store.create_order(&input, key.as_ref(), now).await?;
+    let order = accepted(created, no_order, ORDER_NOT_ACCEPTED)?;
     let location = [(LOCATION, format!("/api/v1/orders/{}", order.number))];
     Ok((StatusCode::CREATED, location, versioned(order.version, order)))
 }
@@ -160,10 +156,10 @@ async fn replace(
     body: JsonBody,
 ) -> Result<impl IntoResponse> {
     let expected = required_version(&headers)?;
-    let input = body::order(&body, &*state.store).await?;
     let now = state.clock.now();
+    let input = body::order(&body, &*state.store, now).await?;
     let change = state.store.replace_order(number, &expected, &input, now).await?;
-    let order = accepted(change, no_order)?;
+    let order = accepted(change, no_order, ORDER_NOT_ACCEPTED)?;
     state.bell.ring();
     Ok(versioned(order.version, order))
 }
@@ -196,7 +192,7 @@ async fn confirm(
     let expected = expected_version(&headers)?;
     let now = state.clock.now();
     let change = state.store.confirm_order(number, expected.as_ref(), now).await?;
-    let order = accepted(change, no_order)?;
+    let order = accepted(change, no_order, ORDER_NOT_ACCEPTED)?;
     state.bell.ring();
     Ok(versioned(order.version, order))
 }
@@ -229,7 +225,7 @@ async fn delete(
     let expected = expected_version(&headers)?;
     let now = state.clock.now();
     let change = state.store.delete_order(number, expected.as_ref(), now).await?;
-    let order = accepted(change, no_order)?;
+    let order = accepted(change, no_order, ORDER_NOT_ACCEPTED)?;
     state.bell.ring();
     Ok(versioned(order.version, order))
 }
@@ -241,28 +237,4 @@ fn order_state(params: &Params, violations: &mut Violations) -> Option<OrderStat
         violations.add("/state", "invalid", "must be draft, confirmed or deleted");
     }
     state
-}
-
-/// The key under which the caller may repeat this request.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
-    let mut keys = headers.get_all("idempotency-key").iter();
-    let Some(key) = keys.next() else { return Ok(None) };
-    let is_sane =
-        |key: &&[u8]| (1..=255).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
-    let text = Some(key.as_bytes()).filter(is_sane).and_then(|key| std::str::from_utf8(key).ok());
-    match text {
-        Some(key) if keys.next().is_none() => Ok(Some(key.to_owned())),
-        _ => Err(invalid_header(Violation::new(
-            "/Idempotency-Key",
-            "invalid",
-            "must be 1 to 255 visible ASCII characters",
-        ))),
-    }
-}
-
-/// SHA-256 of what was asked for: the same content is the same request, however it was spelt.
-fn fingerprint(input: &OrderInput) -> String {
-    // Cannot fail: an order is texts and numbers.
-    let content = serde_json::to_vec(input).unwrap_or_default();
-    format!("{:x}", Sha256::digest(content))
 }

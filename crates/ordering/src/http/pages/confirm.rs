@@ -17,7 +17,7 @@ use super::{frame, orders};
 use crate::error::Result;
 use crate::http::AppState;
 use crate::http::extract::{OrderNumber, no_order};
-use crate::store::Change;
+use crate::scope::single::Change;
 
 /// How long billing may take to say that it is there, while somebody waits for the page.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ pub(super) async fn confirm(
             let (title, text) = ("The order is deleted", "It cannot be confirmed any more.");
             orders::refused(&state, number, ProblemCode::Conflict, title, text).await
         }
-        Change::NotFound | Change::UnknownCustomer => Err(no_order()),
+        _ => Err(no_order()),
     }
 }
 

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use contract::order::{Address, countries};
+use contract::problem::Violation;
 use kit::db;
 use kit::http::etag::IfMatch;
 use kit::http::frame::Frame;
@@ -14,12 +15,13 @@ use kit::http::list::cut;
 use kit::http::read::Params;
 use kit::show;
 
+use super::conflict::Conflict;
 use super::field_errors::FieldErrors;
 use super::{Notice, address, fields, frame, searchable};
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::order::{Customer, CustomerInput};
-use crate::store::Change;
+use crate::scope::single::Change;
 
 /// Customers a page.
 const PAGE: i64 = 50;
@@ -66,6 +68,7 @@ struct FormPage {
     /// Where the form leads.
     action: String,
     notice: Option<Notice>,
+    conflict: Option<Conflict>,
     form: CustomerForm,
     errors: FieldErrors,
     /// Code and name, by name.
@@ -82,7 +85,29 @@ impl FormPage {
         let mut countries: Vec<_> = countries().collect();
         countries.sort_by_key(|(_, name)| *name);
         let (frame, errors) = (frame("/customers"), FieldErrors::default());
-        Self { frame, title, action, notice: None, form, errors, countries }
+        Self { frame, title, action, notice: None, conflict: None, form, errors, countries }
+    }
+
+    /// Somebody else saved first: both versions side by side, and in the form what was typed, which
+    /// is now meant for the version that is there.
+    fn conflict(mut self, yours: &CustomerInput, now: Option<&Customer>) -> Response {
+        if let Some(now) = now {
+            self.form.version = now.version.to_string();
+            self.conflict = Some(Conflict::of_customers(yours, now));
+        }
+        let text = "Somebody else saved it after you opened it. What you typed is still here, not \
+                    saved yet.";
+        let status = StatusCode::PRECONDITION_FAILED;
+        self.refused(status, "The customer has changed meanwhile", text)
+    }
+
+    /// The customer as it was typed cannot be kept.
+    fn unsaved(self, change: Change<Customer>) -> Response {
+        if let Change::Invalid(violations) = change {
+            return self.wrong(field_errors(violations));
+        }
+        let text = "What you typed is still here, so that you can take it over.";
+        self.refused(StatusCode::NOT_FOUND, "There is no such customer", text)
     }
 
     fn wrong(self, errors: FieldErrors) -> Response {
@@ -117,9 +142,10 @@ pub(super) async fn create(State(state): State<AppState>, body: Bytes) -> Respon
     }
     let now = state.clock.now();
     match state.store.create_customer(&state.random.uuid(now), &input, now).await {
-        Ok(customer) => {
+        Ok(Change::Done(customer)) => {
             Redirect::to(&address("/orders/new", &[("customer", &customer.id)])).into_response()
         }
+        Ok(other) => page.unsaved(other),
         Err(error) => page.failed(error),
     }
 }
@@ -145,23 +171,17 @@ pub(super) async fn update(
     let (input, errors) = form.read();
     // No version that can be read is like an old one: the person sees what is there now.
     let expected = IfMatch::Versions(form.version.parse().into_iter().collect());
-    let mut page = FormPage::new(Some(&id), form);
+    let page = FormPage::new(Some(&id), form);
     if !errors.is_empty() {
         return page.wrong(errors);
     }
     match state.store.update_customer(&id, &expected, &input, state.clock.now()).await {
         Ok(Change::Done(_)) => Redirect::to("/customers").into_response(),
-        Ok(Change::VersionConflict(current)) => {
-            page.form.version = current.to_string();
-            let text = "Somebody else saved it after you opened it. What you typed is still here, \
-                        not saved yet: save again to replace what is there now with yours.";
-            let status = StatusCode::PRECONDITION_FAILED;
-            page.refused(status, "The customer has changed meanwhile", text)
-        }
-        Ok(Change::NotFound | Change::Deleted | Change::UnknownCustomer) => {
-            let text = "What you typed is still here, so that you can take it over.";
-            page.refused(StatusCode::NOT_FOUND, "There is no such customer", text)
-        }
+        Ok(Change::VersionConflict(_)) => match state.store.customer(&id).await {
+            Ok(now) => page.conflict(&input, now.as_ref()),
+            Err(error) => page.failed(error),
+        },
+        Ok(other) => page.unsaved(other),
         Err(error) => page.failed(error),
     }
 }
@@ -230,13 +250,18 @@ impl CustomerForm {
             email: self.email.trim().to_owned(),
             address: Some(address).filter(|address| *address != Address::default()),
         };
-        let mut errors = FieldErrors::default();
-        for violation in input.violations() {
-            let id = violation.pointer.rsplit('/').next().unwrap_or_default();
-            errors.add(id, label(id), &violation.detail);
-        }
+        let errors = field_errors(input.violations());
         (input, errors)
     }
+}
+
+fn field_errors(violations: Vec<Violation>) -> FieldErrors {
+    let mut errors = FieldErrors::default();
+    for violation in violations {
+        let id = violation.pointer.rsplit('/').next().unwrap_or_default();
+        errors.add(id, label(id), &violation.detail);
+    }
+    errors
 }
 
 fn label(id: &str) -> &'static str {

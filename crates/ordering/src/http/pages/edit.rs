@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use contract::order::Order;
 use contract::problem::ProblemCode;
 use kit::db;
 use kit::http::etag::IfMatch;
@@ -15,13 +16,16 @@ use kit::http::list::cut;
 use kit::http::read::Params;
 use sha2::{Digest, Sha256};
 
+use super::conflict::Conflict;
 use super::field_errors::FieldErrors;
 use super::order_form::OrderForm;
 use super::{Notice, frame, searchable};
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::http::extract::{OrderNumber, no_order};
-use crate::store::{Change, Created, IdempotencyKey};
+use crate::order::OrderInput;
+use crate::scope::single::Change;
+use crate::store::IdempotencyKey;
 
 /// How many customers the form lists; more would be slow to load and no help in finding one.
 const LISTED_CUSTOMERS: i64 = 200;
@@ -42,6 +46,7 @@ struct FormPage {
     /// Where "Cancel" leads.
     back: String,
     notice: Option<Notice>,
+    conflict: Option<Conflict>,
     form: OrderForm,
     errors: FieldErrors,
     customers: Customers,
@@ -55,6 +60,14 @@ struct Customers {
     listed: Vec<(String, String)>,
     /// Whether there are others.
     more: bool,
+}
+
+impl Customers {
+    /// The name of the customer with this id; empty when it is not among those listed.
+    fn name(&self, id: &str) -> String {
+        let found = self.listed.iter().find(|(listed, _)| listed == id);
+        found.map(|(_, name)| name.clone()).unwrap_or_default()
+    }
 }
 
 /// An empty form; `?customer=` chooses the customer.
@@ -72,7 +85,7 @@ pub(super) async fn create(State(state): State<AppState>, body: Bytes) -> Respon
     if form.change_lines() {
         return editor.again(StatusCode::OK, form, FieldErrors::default(), None).await;
     }
-    let (input, mut errors) = form.read();
+    let (input, errors) = form.read();
     if !errors.is_empty() {
         return editor.wrong(form, errors).await;
     }
@@ -83,20 +96,17 @@ pub(super) async fn create(State(state): State<AppState>, body: Bytes) -> Respon
     let fingerprint = format!("{:x}", Sha256::digest(&body));
     let key = IdempotencyKey { key: form.key.clone(), fingerprint };
     match state.store.create_order(&input, Some(&key), state.clock.now()).await {
-        Ok(Created::Order(order)) => {
+        Ok(Change::Done(order)) => {
             state.bell.ring();
             Redirect::to(&format!("/orders/{}", order.number)).into_response()
         }
-        Ok(Created::UnknownCustomer) => {
-            unknown_customer(&mut errors);
-            editor.wrong(form, errors).await
-        }
-        Ok(Created::KeyReused) => {
+        Ok(Change::KeyReused) => {
             form.key = new_key(&state);
             let text = "It was an order then, which is in the list. What you see here differs from \
                         it: save again to make a second order.";
             editor.refused(StatusCode::CONFLICT, form, "This form was saved before", text).await
         }
+        Ok(other) => editor.unsaved(form, other).await,
         Err(error) => editor.failed(form, error).await,
     }
 }
@@ -128,7 +138,7 @@ pub(super) async fn update(
     if form.change_lines() {
         return editor.again(StatusCode::OK, form, FieldErrors::default(), None).await;
     }
-    let (input, mut errors) = form.read();
+    let (input, errors) = form.read();
     if !errors.is_empty() {
         return editor.wrong(form, errors).await;
     }
@@ -139,30 +149,8 @@ pub(super) async fn update(
             state.bell.ring();
             Redirect::to(&format!("/orders/{number}")).into_response()
         }
-        Ok(Change::VersionConflict(current)) => {
-            form.version = current.to_string();
-            let title = format!("Order {number} has changed meanwhile");
-            let text = "Somebody else saved it after you opened it. What you typed is still here, \
-                        not saved yet: look at the order as it is now, then save again to replace \
-                        it with yours.";
-            editor.refused(StatusCode::PRECONDITION_FAILED, form, &title, text).await
-        }
-        Ok(Change::Deleted) => {
-            let title = format!("Order {number} was deleted meanwhile");
-            let text = "It cannot be changed any more. What you typed is still here, so that you \
-                        can take it over into a new order.";
-            editor.refused(StatusCode::CONFLICT, form, &title, text).await
-        }
-        Ok(Change::UnknownCustomer) => {
-            unknown_customer(&mut errors);
-            editor.wrong(form, errors).await
-        }
-        Ok(Change::NotFound) => {
-            let title = format!("There is no order {number}");
-            let text =
-                "What you typed is still here, so that you can take it over into a new order.";
-            editor.refused(StatusCode::NOT_FOUND, form, &title, text).await
-        }
+        Ok(Change::VersionConflict(_)) => editor.conflict(form, &input).await,
+        Ok(other) => editor.unsaved(form, other).await,
         Err(error) => editor.failed(form, error).await,
     }
 }
@@ -199,7 +187,18 @@ impl<'a> Editor<'a> {
             currencies.push(form.currency.clone());
         }
         let frame = frame("/orders");
-        FormPage { frame, title, action, back, notice, form, errors, customers, currencies }
+        FormPage {
+            frame,
+            title,
+            action,
+            back,
+            notice,
+            conflict: None,
+            form,
+            errors,
+            customers,
+            currencies,
+        }
     }
 
     /// The form again, with everything that was typed. When the database cannot even name the
@@ -211,12 +210,16 @@ impl<'a> Editor<'a> {
         errors: FieldErrors,
         notice: Option<Notice>,
     ) -> Response {
-        let customers = customers(self.state, &form.customer_id).await.unwrap_or_else(|error| {
+        let customers = self.customers(&form).await;
+        (status, self.page(form, errors, notice, customers)).into_response()
+    }
+
+    async fn customers(&self, form: &OrderForm) -> Customers {
+        customers(self.state, &form.customer_id).await.unwrap_or_else(|error| {
             tracing::warn!(error = kit::telemetry::chain(&error), "a form without its customers");
             let chosen = (form.customer_id.clone(), "The customer chosen before".to_owned());
             Customers { listed: vec![chosen], more: true }
-        });
-        (status, self.page(form, errors, notice, customers)).into_response()
+        })
     }
 
     /// Some fields are wrong.
@@ -234,6 +237,55 @@ impl<'a> Editor<'a> {
     ) -> Response {
         let notice = Notice { kind: "error", title: title.to_owned(), text: text.to_owned() };
         self.again(status, form, FieldErrors::default(), Some(notice)).await
+    }
+
+    /// Somebody else saved first: both versions side by side, and in the form what was typed, which
+    /// is now meant for the version that is there.
+    async fn conflict(&self, mut form: OrderForm, yours: &OrderInput) -> Response {
+        let number = self.number.unwrap_or_default();
+        let now = match self.state.store.order(number).await {
+            Ok(now) => now,
+            Err(error) => return self.failed(form, error).await,
+        };
+        let customers = self.customers(&form).await;
+        let notice = Notice {
+            kind: "error",
+            title: format!("Order {number} has changed meanwhile"),
+            text: "Somebody else saved it after you opened it. What you typed is still here, not \
+                   saved yet."
+                .to_owned(),
+        };
+        let customer = customers.name(&yours.customer_id);
+        let conflict = now.map(|now| Conflict::of_orders(yours, customer, &now));
+        if let Some(conflict) = &conflict {
+            form.version = conflict.current.to_string();
+        }
+        let page = self.page(form, FieldErrors::default(), Some(notice), customers);
+        (StatusCode::PRECONDITION_FAILED, FormPage { conflict, ..page }).into_response()
+    }
+
+    /// The order as it was typed cannot be kept.
+    async fn unsaved(&self, form: OrderForm, change: Change<Order>) -> Response {
+        let number = self.number.unwrap_or_default();
+        let (status, title, text) = match change {
+            Change::Invalid(violations) => {
+                let mut errors = FieldErrors::default();
+                form.mark(&mut errors, violations);
+                return self.wrong(form, errors).await;
+            }
+            Change::Deleted => (
+                StatusCode::CONFLICT,
+                format!("Order {number} was deleted meanwhile"),
+                "It cannot be changed any more. What you typed is still here, so that you can take \
+                 it over into a new order.",
+            ),
+            _ => (
+                StatusCode::NOT_FOUND,
+                format!("There is no order {number}"),
+                "What you typed is still here, so that you can take it over into a new order.",
+            ),
+        };
+        self.refused(status, form, &title, text).await
     }
 
     /// The database failed.
@@ -260,10 +312,6 @@ async fn customers(state: &AppState, chosen: &str) -> db::Result<Customers> {
     }
     listed.sort_by_cached_key(|(_, name)| name.to_lowercase());
     Ok(Customers { listed, more })
-}
-
-fn unknown_customer(errors: &mut FieldErrors) {
-    errors.add("customerId", "Customer", "is not known any more; choose another one");
 }
 
 fn new_key(state: &AppState) -> String {

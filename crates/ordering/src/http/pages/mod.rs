@@ -11,6 +11,7 @@
 //! | [`status`] | how the feed is doing |
 
 mod confirm;
+mod conflict;
 mod customers;
 mod edit;
 mod field_errors;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use contract::money::{Totals, line_net};
 use contract::order::Order;
+use contract::problem::Violation;
 use kit::show;
 
 use super::field_errors::FieldErrors;
@@ -108,14 +109,12 @@ impl OrderForm {
     /// typed are not part of the order.
     pub(super) fn read(&self) -> (OrderInput, FieldErrors) {
         let mut errors = FieldErrors::default();
-        let mut rows = Vec::new();
         let mut lines = Vec::new();
-        for (row, line) in self.lines.iter().enumerate().filter(|(_, line)| !line.is_blank()) {
+        for (row, line) in self.begun_rows() {
             let read = line.read(&self.currency, |field, detail| {
                 let (id, label) = line_field(row, field);
                 errors.add(&id, &label, detail);
             });
-            rows.push(row);
             lines.push(read);
         }
         let input = OrderInput {
@@ -125,12 +124,27 @@ impl OrderForm {
             note: text(&self.note),
             lines,
         };
-        for violation in input.violations() {
+        self.mark(&mut errors, input.violations());
+        (input, errors)
+    }
+
+    /// Adds what is wrong with the order that was read, each at the field it was typed into.
+    pub(super) fn mark(&self, errors: &mut FieldErrors, violations: Vec<Violation>) {
+        let rows: Vec<_> = self.begun_rows().map(|(row, _)| row).collect();
+        for violation in violations {
             let (id, label) = field_of(&violation.pointer, &rows);
-            errors.add(&id, &label, &violation.detail);
+            let detail = match violation.code.as_str() {
+                "unknown" => "is not known any more; choose another one",
+                _ => &violation.detail,
+            };
+            errors.add(&id, &label, detail);
         }
         errors.sort(self.field_ids());
-        (input, errors)
+    }
+
+    /// The rows in which something was typed, with their places.
+    fn begun_rows(&self) -> impl Iterator<Item = (usize, &LineFields)> {
+        self.lines.iter().enumerate().filter(|(_, line)| !line.is_blank())
     }
 
     /// The ids of all fields, in the order in which the page shows them.

@@ -21,7 +21,8 @@ use crate::error::Result;
 use crate::http::AppState;
 use crate::http::extract::{OrderNumber, no_order};
 use crate::order::Customer;
-use crate::store::{Change, HistoryEntry, OrderFilter};
+use crate::scope::single::Change;
+use crate::store::{HistoryEntry, OrderFilter};
 
 /// Orders a page.
 const PAGE: i64 = 50;
@@ -182,7 +183,7 @@ pub(super) async fn delete(
             Ok(Redirect::to(&format!("/orders/{number}")).into_response())
         }
         Change::VersionConflict(_) => changed_meanwhile(&state, number).await,
-        Change::NotFound | Change::UnknownCustomer => Err(no_order()),
+        _ => Err(no_order()),
     }
 }
 
