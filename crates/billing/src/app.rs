@@ -9,6 +9,7 @@ use kit::random::Random;
 use kit::settings::ListenError;
 use tokio::net::TcpListener;
 
+use crate::expiry::Expiry;
 use crate::http::{self, AppState};
 use crate::pull::Puller;
 use crate::pull::client::FeedClient;
@@ -84,15 +85,19 @@ pub async fn serve(
     let client = FeedClient::new(&settings.source, Arc::clone(&clock))?;
     let puller =
         Arc::new(Puller::new(Arc::clone(&store), client, Arc::clone(&clock), random.clone()));
+    let expiry =
+        Arc::new(Expiry::new(Arc::clone(&store), Arc::clone(&clock), settings.approval_expiry));
     let state = AppState {
         store,
         puller: Arc::clone(&puller),
+        expiry: Arc::clone(&expiry),
         clock,
         random,
         link_timeout: settings.link_timeout,
         ordering_url: settings.ordering_public_url.unwrap_or(settings.source.ordering_url),
     };
     lifecycle.spawn("pull loop", puller.run(settings.pull_interval, lifecycle.shutdown_token()));
+    lifecycle.spawn("expiry loop", expiry.run(lifecycle.shutdown_token()));
     lifecycle.serve("billing", listener, http::router(state, settings.api_token));
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use contract::money::Totals;
 use contract::order::{Customer, Line, Order, OrderState, is_currency_code};
 use contract::time::Timestamp;
+use kit::show;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -42,6 +43,8 @@ pub struct Invoice {
     pub created_at: Timestamp,
     /// When it was approved; `None` while it is not.
     pub approved_at: Option<Timestamp>,
+    /// When it was withdrawn, credited or expired; `None` while it is none of these.
+    pub closed_at: Option<Timestamp>,
     /// The id of the credited invoice that this one replaces; `None` when it replaces none.
     pub replaces: Option<String>,
     /// The number of the credit note, year and count without gaps in a series of its own, such as
@@ -49,6 +52,33 @@ pub struct Invoice {
     pub credit_note_number: Option<String>,
     /// How its delivery to the customer's system stands; `None` while there is none.
     pub dispatch: Option<DispatchState>,
+}
+
+impl Invoice {
+    /// What happened to it, for whoever wanted to approve it; `replacement` is the invoice that
+    /// replaces it, when there is one. `None` while it awaits approval or is approved.
+    pub fn ending(&self, replacement: Option<&Self>) -> Option<String> {
+        let on =
+            self.closed_at.map(|at| format!(" on {}", show::date_time(at))).unwrap_or_default();
+        Some(match self.state {
+            InvoiceState::AwaitingApproval | InvoiceState::Approved => return None,
+            InvoiceState::Withdrawn => {
+                format!("The invoice was withdrawn{on} because its order was deleted.")
+            }
+            InvoiceState::Expired => {
+                format!("The invoice expired{on}: nobody had approved it in time.")
+            }
+            InvoiceState::Credited => {
+                let note = self.credit_note_number.as_deref().unwrap_or("a credit note");
+                let why = match replacement.map(|replacement| replacement.number.as_deref()) {
+                    None => "deleted",
+                    Some(None) => "changed; a new invoice, without a number yet, replaces it",
+                    Some(Some(number)) => &format!("changed; {number} replaces it"),
+                };
+                format!("The invoice was credited by {note}{on} because its order was {why}.")
+            }
+        })
+    }
 }
 
 /// Where an invoice is in its life.
@@ -111,13 +141,12 @@ impl fmt::Display for InvoiceState {
     }
 }
 
-/// What a received order means for its live invoice (one that awaits approval or is approved; an
-/// order has at most one).
+/// What a received order means for its invoice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Effect<'a> {
     /// Nothing: the invoice says already what the order says.
     None,
-    /// The order's first invoice, or its first after a withdrawal.
+    /// The order has no live invoice (one that awaits approval or is approved), and needs one.
     Create,
     /// The invoice awaits approval: it is computed anew in place.
     Recompute(&'a Invoice),
@@ -129,19 +158,25 @@ pub enum Effect<'a> {
     CreditAndReplace(&'a Invoice),
 }
 
-/// What `order`, newly received, means for `live`, its live invoice.
-pub fn effect<'a>(order: &Order, live: Option<&'a Invoice>) -> Effect<'a> {
-    let Some(live) = live else {
-        return if order.is_deleted() { Effect::None } else { Effect::Create };
+/// What `order`, newly received, means for `last`: its live invoice, of which it has at most one;
+/// else its expired one, when no other was computed from it since; else `None`.
+pub fn effect<'a>(order: &Order, last: Option<&'a Invoice>) -> Effect<'a> {
+    use InvoiceState as State;
+    let deleted = order.is_deleted();
+    let Some(last) = last else {
+        return if deleted { Effect::None } else { Effect::Create };
     };
-    let approved = live.state == InvoiceState::Approved;
-    match (order.is_deleted(), approved) {
-        (true, false) => Effect::Withdraw(live),
-        (true, true) => Effect::Credit(live),
-        // A re-read brings what is known already, under a new epoch: no invoice is touched.
-        (false, _) if says_the_same(order, live) => Effect::None,
-        (false, false) => Effect::Recompute(live),
-        (false, true) => Effect::CreditAndReplace(live),
+    let came_back = matches!(last.state, State::Withdrawn | State::Credited);
+    match last.state {
+        // A re-read brings what is known already, under a new epoch: no invoice is touched, and
+        // what nobody approved in time does not ask for approval again.
+        _ if !deleted && !came_back && says_the_same(order, last) => Effect::None,
+        State::AwaitingApproval if deleted => Effect::Withdraw(last),
+        State::AwaitingApproval => Effect::Recompute(last),
+        State::Approved if deleted => Effect::Credit(last),
+        State::Approved => Effect::CreditAndReplace(last),
+        State::Withdrawn | State::Credited | State::Expired if deleted => Effect::None,
+        State::Withdrawn | State::Credited | State::Expired => Effect::Create,
     }
 }
 
@@ -241,6 +276,7 @@ mod tests {
             lines: order.lines.clone(),
             created_at: AT,
             approved_at: None,
+            closed_at: None,
             replaces: None,
             credit_note_number: None,
             dispatch: None,
@@ -277,6 +313,80 @@ mod tests {
             // Another history may give the same version to another content.
             let other = order(OrderState::Confirmed, 3, 2);
             assert_ne!(effect(&other, Some(&live)), Effect::None);
+        }
+    }
+
+    #[test]
+    fn what_has_expired_comes_back_only_with_a_change() {
+        let known = order(OrderState::Confirmed, 3, 1);
+        let expired = invoice(InvoiceState::Expired, &known);
+        assert_eq!(effect(&known, Some(&expired)), Effect::None);
+        assert_eq!(effect(&order(OrderState::Deleted, 4, 1), Some(&expired)), Effect::None);
+        for changed in [order(OrderState::Confirmed, 4, 1), order(OrderState::Confirmed, 3, 2)] {
+            assert_eq!(effect(&changed, Some(&expired)), Effect::Create);
+        }
+    }
+
+    #[test]
+    fn an_order_that_comes_back_gets_an_invoice_again() {
+        let known = order(OrderState::Confirmed, 3, 1);
+        for state in [InvoiceState::Withdrawn, InvoiceState::Credited] {
+            let closed = invoice(state, &known);
+            assert_eq!(effect(&known, Some(&closed)), Effect::Create);
+            assert_eq!(effect(&order(OrderState::Deleted, 4, 1), Some(&closed)), Effect::None);
+        }
+    }
+
+    #[test]
+    fn an_invoice_says_what_ended_it() {
+        let order = order(OrderState::Confirmed, 1, 1);
+        let closed = |state, note: Option<&str>| Invoice {
+            closed_at: Some(AT),
+            credit_note_number: note.map(str::to_owned),
+            ..invoice(state, &order)
+        };
+        let credited = closed(InvoiceState::Credited, Some("C-2026-000007"));
+        let waiting = invoice(InvoiceState::AwaitingApproval, &order);
+        let numbered = Invoice { number: Some("2026-000008".into()), ..waiting.clone() };
+        for (ending, expected) in [
+            (waiting.ending(None), None),
+            (invoice(InvoiceState::Approved, &order).ending(None), None),
+            (
+                closed(InvoiceState::Withdrawn, None).ending(None),
+                Some(
+                    "The invoice was withdrawn on 1 May 2026, 10:00 UTC because its order was \
+                     deleted.",
+                ),
+            ),
+            (
+                closed(InvoiceState::Expired, None).ending(None),
+                Some(
+                    "The invoice expired on 1 May 2026, 10:00 UTC: nobody had approved it in time.",
+                ),
+            ),
+            (
+                credited.ending(None),
+                Some(
+                    "The invoice was credited by C-2026-000007 on 1 May 2026, 10:00 UTC because \
+                     its order was deleted.",
+                ),
+            ),
+            (
+                credited.ending(Some(&waiting)),
+                Some(
+                    "The invoice was credited by C-2026-000007 on 1 May 2026, 10:00 UTC because \
+                     its order was changed; a new invoice, without a number yet, replaces it.",
+                ),
+            ),
+            (
+                credited.ending(Some(&numbered)),
+                Some(
+                    "The invoice was credited by C-2026-000007 on 1 May 2026, 10:00 UTC because \
+                     its order was changed; 2026-000008 replaces it.",
+                ),
+            ),
+        ] {
+            assert_eq!(ending.as_deref(), expected);
         }
     }
 

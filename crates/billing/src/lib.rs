@@ -6,6 +6,7 @@
 //! | [`invoice`] | the pure model: what a change of an order means for its invoice |
 //! | [`dispatch`] | handing approved invoices over to the customer's system |
 //! | [`pull`] | fetching pages and single orders, the loop that keeps both sides equal |
+//! | [`expiry`] | the loop that lets invoices expire which nobody approves |
 //! | [`store`] | everything that is kept, behind one trait; SQL for both databases |
 //! | [`upstream`] | asking other systems, and the one table of what their faults are for our caller |
 //! | [`http`] | the API, the deep link, the pages |
@@ -15,6 +16,7 @@
 pub mod app;
 pub mod dispatch;
 pub mod error;
+pub mod expiry;
 pub mod http;
 pub mod invoice;
 pub mod pull;

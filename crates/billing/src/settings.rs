@@ -121,6 +121,11 @@ pub struct ServeSettings {
     #[arg(long, env = "BILLING_LINK_TIMEOUT", default_value = "2s", value_parser = duration)]
     pub link_timeout: Duration,
 
+    /// How long an invoice may await approval before it expires: in weeks, days, hours, minutes or
+    /// seconds, such as 2w, 30d, 720h or 1d 12h. Counts anew when the order is changed.
+    #[arg(long, env = "BILLING_APPROVAL_EXPIRY", default_value = "30d", value_parser = duration)]
+    pub approval_expiry: Duration,
+
     /// Bearer token that callers of the API must present.
     #[arg(long, env = "BILLING_API_TOKEN", hide_env_values = true)]
     pub api_token: Option<Secret>,

@@ -66,6 +66,15 @@ impl std::ops::Add<Duration> for Timestamp {
     }
 }
 
+impl std::ops::Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(micros))
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.6}", self.calendar())
@@ -123,5 +132,10 @@ mod tests {
         let (early, late) = (Timestamp::from_micros(5), Timestamp::from_micros(9));
         assert_eq!(late.since(early), Duration::from_micros(4));
         assert_eq!(early.since(late), Duration::ZERO);
+        assert_eq!(
+            (early + Duration::from_micros(4), late - Duration::from_micros(4)),
+            (late, early)
+        );
+        assert_eq!(early - Duration::MAX, Timestamp::from_micros(5 - i64::MAX));
     }
 }

@@ -3,16 +3,19 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use jiff::{Span, SpanRelativeTo};
 use tokio::net::TcpListener;
 use url::Url;
 
-/// Reads a duration such as `1s`, `500ms` or `2m 30s`.
+/// Reads a duration such as `1s`, `500ms`, `2m 30s` or `30d`. A day has 24 hours, a week 7 days;
+/// months and years have no length of their own.
 ///
 /// # Errors
 /// A message for the person who typed it.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let signed: jiff::SignedDuration =
-        text.parse().map_err(|_| "must be a duration such as 500ms, 30s or 2m".to_owned())?;
+    let wrong = |_| "must be a duration such as 500ms, 30s, 2m, 12h or 30d".to_owned();
+    let span: Span = text.parse().map_err(wrong)?;
+    let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(wrong)?;
     match Duration::try_from(signed) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("must be longer than nothing".to_owned()),
@@ -113,7 +116,10 @@ mod tests {
         assert_eq!(duration("1s"), Ok(Duration::from_secs(1)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2m 30s"), Ok(Duration::from_secs(150)));
-        for wrong in ["", "5", "soon", "-1s", "0s"] {
+        let days = |days: u64| Duration::from_hours(24 * days);
+        assert_eq!((duration("30d"), duration("720h")), (Ok(days(30)), Ok(days(30))));
+        assert_eq!(duration("1w 1d"), Ok(days(8)));
+        for wrong in ["", "5", "soon", "-1s", "0s", "1mo", "1y", "99999999999d"] {
             assert!(duration(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -86,6 +86,7 @@ async fn run(cli: &Cli) -> Result<(), BoxError> {
         ordering_public_url: None,
         pull_interval: cli.pull_interval,
         link_timeout: Duration::from_secs(2),
+        approval_expiry: Duration::from_hours(30 * 24),
         api_token: None,
     };
     // Each has to know where the other is, which port 0 leaves open until both are bound.

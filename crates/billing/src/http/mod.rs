@@ -20,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::expiry::Expiry;
 use crate::pull::Puller;
 use crate::store::Store;
 
@@ -30,6 +31,8 @@ pub struct AppState {
     pub store: Arc<dyn Store>,
     /// Pulls on demand.
     pub puller: Arc<Puller>,
+    /// Lets invoices expire, in the background.
+    pub expiry: Arc<Expiry>,
     /// The time.
     pub clock: SharedClock,
     /// Ids.
@@ -70,6 +73,7 @@ async fn not_ready(state: AppState) -> health::Reasons {
         reasons.push("the database cannot be reached".to_owned());
     }
     reasons.extend(state.puller.blocked());
+    reasons.extend(state.expiry.blocked());
     reasons
 }
 

@@ -1,6 +1,7 @@
 //! Invoices follow their orders, in bulk.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use contract::feed::Epoch;
 use contract::order::Order;
@@ -9,8 +10,8 @@ use kit::db::{AssertSqlSafe, Backend, Batch, Result, query};
 use kit::random::Random;
 
 use super::invoices::{COLUMNS, read};
-use super::{json, numbers};
-use crate::invoice::{Effect, Invoice, InvoiceState, Series, effect};
+use super::{closing, json};
+use crate::invoice::{Effect, Invoice, InvoiceState, effect};
 
 /// Makes the invoices of `applied` follow them: orders that were stored just now, under `epoch`.
 ///
@@ -22,7 +23,7 @@ pub(super) async fn follow<B: Backend>(
     random: &Random,
     at: Timestamp,
 ) -> Result<()> {
-    let live = lock_live::<B>(conn, applied).await?;
+    let last = lock_last::<B>(conn, applied).await?;
     let mut created = Vec::new();
     let mut recomputed = Vec::new();
     let mut closed = Vec::new();
@@ -34,27 +35,30 @@ pub(super) async fn follow<B: Backend>(
         let create = |replaces: Option<&str>| {
             created.push(New { id, order, replaces: replaces.map(str::to_owned) });
         };
-        match effect(order, live.get(&order.number)) {
+        match effect(order, last.get(&order.number)) {
             Effect::None => {}
             Effect::Create => create(None),
             Effect::Recompute(invoice) => recomputed.push((invoice, order)),
-            Effect::Withdraw(invoice) => closed.push((invoice, InvoiceState::Withdrawn)),
-            Effect::Credit(invoice) => closed.push((invoice, InvoiceState::Credited)),
+            Effect::Withdraw(invoice) => closed.push((&*invoice.id, InvoiceState::Withdrawn)),
+            Effect::Credit(invoice) => closed.push((&*invoice.id, InvoiceState::Credited)),
             Effect::CreditAndReplace(invoice) => {
-                closed.push((invoice, InvoiceState::Credited));
+                closed.push((&*invoice.id, InvoiceState::Credited));
                 create(Some(&invoice.id));
             }
         }
     }
-    recompute::<B>(conn, &recomputed, epoch).await?;
+    recompute::<B>(conn, &recomputed, epoch, at).await?;
     // Before the replacements: an order has at most one live invoice.
-    close::<B>(conn, &closed, at).await?;
+    closing::close::<B>(conn, &closed, at).await?;
     insert::<B>(conn, &created, epoch, at).await
 }
 
-/// Locks the live invoices of `orders`, whose rows the transaction holds; each by its order's
-/// number.
-async fn lock_live<B: Backend>(
+/// Locks what [`effect`] has to know: of each of `orders`, whose rows the transaction holds, the
+/// live invoice, else the expired one that was the last to be computed. By the order's number.
+///
+/// Which was the last is told by the answer it was computed from, which only ever rises: times and
+/// ids come from the clocks of several processes.
+async fn lock_last<B: Backend>(
     conn: &mut B::Connection,
     orders: &[&Order],
 ) -> Result<HashMap<i64, Invoice>> {
@@ -63,17 +67,33 @@ async fn lock_live<B: Backend>(
     // invoices by their state. For PostgreSQL it is a join like any other.
     let sql = format!(
         "select {COLUMNS} from {} cross join invoices
-         where order_number = of_order and state in ('awaiting_approval', 'approved'){}",
+         where order_number = of_order
+           and (state in ('awaiting_approval', 'approved')
+                or state = 'expired' and not exists (
+                    select 1 from invoices as later
+                    where later.order_number = of_order
+                      and (later.order_epoch, later.order_version)
+                          > (invoices.order_epoch, invoices.order_version))){}",
         batch.table::<B>(1),
         B::FOR_UPDATE
     );
     let rows = query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
-    rows.iter()
-        .map(|row| {
-            let invoice = read(row)?;
-            Ok((invoice.order_number, invoice))
-        })
-        .collect()
+    let mut last = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let invoice = read(row)?;
+        match last.entry(invoice.order_number) {
+            Entry::Vacant(place) => {
+                place.insert(invoice);
+            }
+            // Epochs begin anew when an operator has forgotten the feed, so that an expired
+            // invoice can look later than the live one.
+            Entry::Occupied(mut place) if invoice.state.is_live() => {
+                place.insert(invoice);
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+    Ok(last)
 }
 
 /// An invoice to be made.
@@ -104,9 +124,9 @@ async fn insert<B: Backend>(
     let sql = format!(
         "insert into invoices (id, version, order_number, order_epoch, order_version, state,
                                customer, currency, net_minor, tax_minor, total_minor, lines,
-                               created_at, replaces)
+                               created_at, computed_at, replaces)
          select id, 1, order_number, $1, order_version, 'awaiting_approval',
-                customer, currency, net_minor, tax_minor, total_minor, lines, $2, replaces
+                customer, currency, net_minor, tax_minor, total_minor, lines, $2, $2, replaces
          from {}",
         batch.table::<B>(3)
     );
@@ -123,6 +143,7 @@ async fn recompute<B: Backend>(
     conn: &mut B::Connection,
     invoices: &[(&Invoice, &Order)],
     epoch: Epoch,
+    at: Timestamp,
 ) -> Result<()> {
     if invoices.is_empty() {
         return Ok(());
@@ -139,44 +160,13 @@ async fn recompute<B: Backend>(
              net_minor = batch.net_minor,
              tax_minor = batch.tax_minor,
              total_minor = batch.total_minor,
-             lines = batch.lines
+             lines = batch.lines,
+             computed_at = $2
          from {} where invoices.id = batch.id",
-        batch.table::<B>(2)
+        batch.table::<B>(3)
     );
     query::<B>(AssertSqlSafe(sql))
         .bind(epoch.0)
-        .bind_batch(batch)
-        .execute_exactly(invoices.len() as u64, conn)
-        .await
-}
-
-/// Ends locked invoices: withdraws them, or credits them under the next numbers of the year.
-async fn close<B: Backend>(
-    conn: &mut B::Connection,
-    invoices: &[(&Invoice, InvoiceState)],
-    at: Timestamp,
-) -> Result<()> {
-    if invoices.is_empty() {
-        return Ok(());
-    }
-    let is_credited = |state| state == InvoiceState::Credited;
-    let credited = invoices.iter().map(|(_, state)| i64::from(is_credited(*state))).sum();
-    let mut numbers = numbers::take::<B>(conn, Series::CreditNote, at.year(), credited).await?;
-    let mut credit_note = |state| if is_credited(state) { numbers.next() } else { None };
-    let batch = Batch::new()
-        .text("id", invoices.iter().map(|(invoice, _)| invoice.id.clone()))
-        .text("state", invoices.iter().map(|(_, state)| state.as_str().to_owned()))
-        .text("credit_note_number", invoices.iter().map(|(_, state)| credit_note(*state)));
-    let sql = format!(
-        "update invoices set
-             version = invoices.version + 1,
-             state = batch.state,
-             closed_at = $1,
-             credit_note_number = batch.credit_note_number
-         from {} where invoices.id = batch.id",
-        batch.table::<B>(2)
-    );
-    query::<B>(AssertSqlSafe(sql))
         .bind(at.micros())
         .bind_batch(batch)
         .execute_exactly(invoices.len() as u64, conn)

@@ -13,8 +13,8 @@ use crate::invoice::{Invoice, InvoiceState, Series};
 
 /// What [`read`] needs.
 pub(super) const COLUMNS: &str = "id, version, number, order_number, order_version, state, customer, currency, \
-    net_minor, tax_minor, total_minor, lines, created_at, approved_at, replaces, \
-    credit_note_number, dispatch";
+    net_minor, tax_minor, total_minor, lines, created_at, approved_at, closed_at, \
+    replaces, credit_note_number, dispatch";
 
 /// The invoice with this id.
 pub(super) async fn get<B: Backend>(conn: &mut B::Connection, id: &str) -> Result<Option<Invoice>> {
@@ -89,20 +89,24 @@ pub(super) async fn approve<B: Backend>(
     let Some(invoice) = find::<B>(conn, id, B::FOR_UPDATE).await? else {
         return Ok(Approval::NotFound);
     };
-    // An approved invoice changes only with its dispatch: a repeated approval names any version from
-    // the one that it approved on.
     let seen = match invoice.state {
+        InvoiceState::AwaitingApproval => invoice.version,
+        // An approved invoice changes only with its dispatch: a repeated approval names any version
+        // from the one that it approved on.
         InvoiceState::Approved => approved_version::<B>(conn, id).await? - 1,
-        _ => invoice.version,
+        // Comes before the version, which counts only where an approval could succeed at all
+        // (RFC 9110, section 13.2.1).
+        InvoiceState::Withdrawn | InvoiceState::Credited | InvoiceState::Expired => {
+            let replacement = replacement::<B>(conn, &invoice).await?.map(Box::new);
+            return Ok(Approval::Closed { invoice: Box::new(invoice), replacement });
+        }
     };
     let mut versions = seen..=invoice.version;
     if expected.is_some_and(|expected| !versions.any(|version| expected.allows(version))) {
-        return Ok(Approval::VersionConflict(invoice.version));
+        return Ok(Approval::VersionConflict(Box::new(invoice)));
     }
-    match invoice.state {
-        InvoiceState::Approved => return Ok(Approval::Approved(Box::new(invoice))),
-        InvoiceState::AwaitingApproval => {}
-        state => return Ok(Approval::WrongState(state)),
+    if invoice.state == InvoiceState::Approved {
+        return Ok(Approval::Approved(Box::new(invoice)));
     }
     let number = numbers::take::<B>(conn, Series::Invoice, at.year(), 1).await?.next();
     let approved = Invoice {
@@ -141,6 +145,20 @@ async fn approved_version<B: Backend>(conn: &mut B::Connection, id: &str) -> Res
     row.get("approved_version")
 }
 
+/// The invoice that replaces `credited`.
+async fn replacement<B: Backend>(
+    conn: &mut B::Connection,
+    credited: &Invoice,
+) -> Result<Option<Invoice>> {
+    let sql = format!("select {COLUMNS} from invoices where order_number = $1 and replaces = $2");
+    let row = query::<B>(AssertSqlSafe(sql))
+        .bind(credited.order_number)
+        .bind(credited.id.clone())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
 /// The invoice of a row with [`COLUMNS`].
 pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<Invoice> {
     Ok(Invoice {
@@ -158,6 +176,7 @@ pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<Invoice> {
         lines: json::read(&row.get::<String>("lines")?)?,
         created_at: Timestamp::from_micros(row.get("created_at")?),
         approved_at: row.get::<Option<i64>>("approved_at")?.map(Timestamp::from_micros),
+        closed_at: row.get::<Option<i64>>("closed_at")?.map(Timestamp::from_micros),
         replaces: row.get("replaces")?,
         credit_note_number: row.get("credit_note_number")?,
         dispatch: dispatch(row)?,

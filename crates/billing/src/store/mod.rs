@@ -3,6 +3,7 @@
 //! The store is written once, generic over the two databases; see [`kit::db`].
 
 mod apply;
+mod closing;
 mod dispatches;
 mod follow;
 mod invoices;
@@ -103,6 +104,11 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Redispatch>;
     /// What there is still to dispatch.
     async fn dispatch_backlog(&self) -> Result<Backlog>;
+
+    /// Expires invoices that have awaited approval, as they are now, since before `before`: those
+    /// that have waited longest, at most `limit`. How many; fewer than `limit` when there are no
+    /// more, but for those that another transaction is about to change.
+    async fn expire(&self, before: Timestamp, limit: i64, at: Timestamp) -> Result<i64>;
 }
 
 /// An answer of ordering: a page, or one order that was pulled by number.
@@ -207,10 +213,15 @@ pub enum Approval {
     Approved(Box<Invoice>),
     /// There is no such invoice.
     NotFound,
-    /// It was meant for another version than this current one.
-    VersionConflict(i64),
-    /// It is in another state and cannot be approved.
-    WrongState(InvoiceState),
+    /// It was meant for another version than the current one, which this is.
+    VersionConflict(Box<Invoice>),
+    /// Something else happened to it first, so it cannot be approved any more.
+    Closed {
+        /// How it stands.
+        invoice: Box<Invoice>,
+        /// The invoice that replaces it; `None` when none does.
+        replacement: Option<Box<Invoice>>,
+    },
 }
 
 /// What comes after an approval.

@@ -197,8 +197,8 @@ pub(super) async fn add_to_chart<B: Backend>(
     if !counts.changed_something() {
         return Ok(());
     }
-    let kept_from = at.micros() - i64::try_from(KEEP_PULLS.as_micros()).unwrap_or(i64::MAX);
-    query::<B>("delete from pulls where at < $1").bind(kept_from).execute(conn).await?;
+    let kept_from = at - KEEP_PULLS;
+    query::<B>("delete from pulls where at < $1").bind(kept_from.micros()).execute(conn).await?;
     // Two answers may be taken in within the same microsecond.
     let insert = query::<B>(
         "insert into pulls (pages, new_orders, changed_orders, removed_orders, unchanged_orders,

@@ -13,7 +13,7 @@ use sqlx::migrate::Migrator;
 
 use super::{
     AfterApproval, Applied, Approval, InvoiceDetail, InvoiceFilter, PullState, Received,
-    Redispatch, Store, StoredOrder, apply, dispatches, invoices, orders, pull_state,
+    Redispatch, Store, StoredOrder, apply, closing, dispatches, invoices, orders, pull_state,
 };
 use crate::dispatch::{Attempt, Backlog, Ending};
 use crate::invoice::{Invoice, InvoiceState};
@@ -185,6 +185,13 @@ impl<B: Backend> Store for SqlStore<B> {
 
     async fn dispatch_backlog(&self) -> Result<Backlog> {
         dispatches::backlog::<B>(&mut *self.db.reader().await?).await
+    }
+
+    async fn expire(&self, before: Timestamp, limit: i64, at: Timestamp) -> Result<i64> {
+        let mut tx = self.db.begin().await?;
+        let expired = closing::expire::<B>(&mut tx, before, limit, at).await?;
+        tx.commit().await?;
+        Ok(expired)
     }
 }
 

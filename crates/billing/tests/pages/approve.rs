@@ -2,6 +2,8 @@
 
 use billing::invoice::InvoiceState;
 
+use kit::clock::Clock;
+
 use crate::world::{World, changed, order, removed, says};
 
 /// The address and the hidden field of the page's form.
@@ -49,15 +51,41 @@ async fn an_invoice_that_changed_meanwhile_is_not_approved_unseen() {
 }
 
 #[tokio::test]
-async fn a_withdrawn_invoice_is_not_approved() {
+async fn who_comes_too_late_is_told_what_happened_instead() {
     let world = World::new().await;
-    world.holds(order(1001)).await;
+    for number in [1001, 1002, 1003] {
+        world.holds(order(number)).await;
+    }
+    let approve = async |number| {
+        let invoice = world.invoice(number).await;
+        // The page was opened before anything happened.
+        world.post(&format!("/invoices/{}/approve", invoice.id), "version=1").await
+    };
     world.holds(removed(&order(1001))).await;
-    let invoice = world.invoice(1001).await;
-    let version = format!("version={}", invoice.version);
-    let refused = world.post(&format!("/invoices/{}/approve", invoice.id), &version).await;
-    says(refused.text(409), &["Not approved", "Withdrawn", "The order was removed"]);
-    assert_eq!(world.invoice(1001).await, invoice);
+    says(
+        approve(1001).await.text(409),
+        &[
+            "Not approved: something else happened first.",
+            "The invoice was withdrawn on 1 May 2026, 10:00 UTC because its order was deleted.",
+        ],
+    );
+    approve(1002).await.leads_to();
+    let credited = world.invoice(1002).await;
+    world.holds(removed(&order(1002))).await;
+    says(
+        approve(1002).await.text(409),
+        &["credited by C-2026-000001 on 1 May 2026, 10:00 UTC because its order was deleted."],
+    );
+    world.store.expire(world.clock.now(), 10, world.clock.now()).await.unwrap();
+    says(
+        approve(1003).await.text(409),
+        &[
+            "The invoice expired on 1 May 2026, 10:00 UTC: nobody had approved it in time.",
+            "Expired",
+        ],
+    );
+    assert_eq!(world.invoice(1002).await.number, credited.number);
+    assert!(world.invoice(1001).await.number.or(world.invoice(1003).await.number).is_none());
 }
 
 #[tokio::test]
@@ -73,7 +101,8 @@ async fn a_change_after_the_approval_shows_both_invoices() {
     says(page.text(200), &["no number yet", "423.50 EUR", "All invoices of order 1001"]);
     says(&page.body, &[&format!("/invoices/{}", first.id), "2026-000001", "C-2026-000001"]);
     let credited = world.get(&format!("/invoices/{}", first.id)).await;
-    says(credited.text(200), &["Credited by credit note <strong>C-2026-000001</strong>"]);
+    says(credited.text(200), &["credited by C-2026-000001 on 1 May 2026, 10:00 UTC because"]);
+    says(&credited.body, &["because its order was changed; a new invoice, without a number yet"]);
     says(&credited.body, &["The invoice that replaces it", &format!("/invoices/{}", second.id)]);
 }
 

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderName, Request, StatusCode, request};
+use billing::expiry::Expiry;
 use billing::http::{AppState, router};
 use billing::invoice::Invoice;
 use billing::pull::Puller;
@@ -70,9 +71,11 @@ impl World {
         };
         let client = FeedClient::new(&source, Arc::clone(&shared)).unwrap();
         let puller = Puller::new(Arc::clone(&store), client, Arc::clone(&shared), random.clone());
+        let expiry = Expiry::new(Arc::clone(&store), Arc::clone(&shared), Duration::from_hours(1));
         let state = AppState {
             store: Arc::clone(&store),
             puller: Arc::new(puller),
+            expiry: Arc::new(expiry),
             clock: shared,
             random: random.clone(),
             link_timeout: LINK_TIMEOUT,

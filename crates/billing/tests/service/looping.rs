@@ -121,6 +121,7 @@ async fn it_is_alive_during_its_pauses_and_not_for_ever() {
     // A pull on demand in the middle of the pause is a sign of life like any other.
     world.puller.pull_once().await.unwrap();
     world.clock.advance(SELDOM);
+    world.expiry.tick().await.unwrap();
     assert_eq!(world.ask("GET", "/health/ready", None).await.status, 200);
     world.clock.advance(Duration::from_mins(10));
     let ready = world.ask("GET", "/health/ready", None).await;

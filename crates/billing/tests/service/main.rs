@@ -6,6 +6,7 @@ mod world;
 
 mod api;
 mod bad_answers;
+mod expiring;
 mod histories;
 mod looping;
 mod problems;

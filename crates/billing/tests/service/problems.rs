@@ -77,8 +77,14 @@ async fn what_callers_do_wrong_is_told() {
     gone.state = contract::order::OrderState::Deleted;
     world.answers(Some(&token(1)), ok(page(vec![gone]))).await;
     world.puller.pull_once().await.unwrap();
-    let withdrawn = world.ask("POST", &approve, None).await;
-    assert!(read("a withdrawn invoice", &withdrawn, P::Conflict).detail.contains("withdrawn"));
+    // Whatever version was meant, and although that one was never withdrawn.
+    for version in ["\"1\"", "\"2\"", "*"] {
+        let withdrawn = world.ask_with("POST", &approve, &[("if-match", version)], None).await;
+        assert_eq!(
+            read("a withdrawn invoice", &withdrawn, P::Conflict).detail,
+            "The invoice was withdrawn on 1 May 2026, 10:00 UTC because its order was deleted."
+        );
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use billing::expiry::Expiry;
 use billing::http::{AppState, router};
 use billing::pull::client::FeedClient;
 use billing::pull::{Counts, PullError, Puller};
@@ -24,6 +25,8 @@ use crate::ordering::{AT, order, page};
 
 /// How long billing waits for ordering.
 pub(crate) const PULL_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long an invoice may await approval.
+pub(crate) const EXPIRY: Duration = Duration::from_hours(30 * 24);
 /// What callers of billing's API must present, and what billing presents to ordering.
 pub(crate) const TOKEN: &str = "s3cret";
 
@@ -31,6 +34,7 @@ pub(crate) const TOKEN: &str = "s3cret";
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) puller: Arc<Puller>,
+    pub(crate) expiry: Arc<Expiry>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) ordering: MockServer,
     pub(crate) database_url: String,
@@ -67,16 +71,18 @@ impl World {
         let clock = ManualClock::at(AT);
         let store = open(&database_url.parse().unwrap()).await.unwrap();
         let puller = puller(&store, &ordering.uri(), PULL_TIMEOUT, &clock, Random::seeded(7));
+        let expiry = Arc::new(Expiry::new(Arc::clone(&store), clock.clone(), EXPIRY));
         let state = AppState {
             store: Arc::clone(&store),
             puller: Arc::clone(&puller),
+            expiry: Arc::clone(&expiry),
             clock: clock.clone(),
             random: Random::seeded(11),
             link_timeout: PULL_TIMEOUT,
             ordering_url: ordering.uri().parse().unwrap(),
         };
         let router = router(state, Some(TOKEN.parse().unwrap()));
-        Self { store, puller, clock, ordering, database_url, router, _database: database }
+        Self { store, puller, expiry, clock, ordering, database_url, router, _database: database }
     }
 
     /// Another puller over the same database, as another process has it: from the ordering at

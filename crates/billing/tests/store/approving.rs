@@ -6,7 +6,7 @@ use billing::store::Approval;
 use contract::time::Timestamp;
 use kit::http::etag::IfMatch;
 
-use crate::fixture::{AT, Fixture, deleted, on_both_databases, order, page, pulled};
+use crate::fixture::{AT, Fixture, deleted, later, on_both_databases, order, page, pulled};
 
 on_both_databases!(
     the_number_is_the_next_of_the_year,
@@ -56,7 +56,7 @@ async fn only_the_version_that_was_seen_is_approved(fixture: Fixture) {
     let recomputed = fixture.only_invoice().await;
 
     let seen = IfMatch::Versions(vec![1]);
-    let conflict = Approval::VersionConflict(2);
+    let conflict = Approval::VersionConflict(Box::new(recomputed.clone()));
     assert_eq!(
         fixture.store.approve(&recomputed.id, Some(&seen), Nothing, AT).await.unwrap(),
         conflict
@@ -65,25 +65,45 @@ async fn only_the_version_that_was_seen_is_approved(fixture: Fixture) {
 
     let seen = IfMatch::Versions(vec![2]);
     let approval = fixture.store.approve(&recomputed.id, Some(&seen), Nothing, AT).await.unwrap();
-    assert!(matches!(approval, Approval::Approved(_)));
+    let Approval::Approved(approved) = approval else { panic!("{approval:?}") };
 
     // Whoever saw version 1 must not believe that it was approved.
     let seen = IfMatch::Versions(vec![1]);
     let approval = fixture.store.approve(&recomputed.id, Some(&seen), Nothing, AT).await.unwrap();
-    assert_eq!(approval, Approval::VersionConflict(3));
+    assert_eq!(approval, Approval::VersionConflict(approved.clone()));
+    // Whoever does not care which, does not care.
+    let approval =
+        fixture.store.approve(&recomputed.id, Some(&IfMatch::Any), Nothing, AT).await.unwrap();
+    assert_eq!(approval, Approval::Approved(approved));
 }
 
 async fn what_is_closed_cannot_be_approved(fixture: Fixture) {
-    fixture.take_in(&page(0, 2, vec![order(1, 1, 1), order(2, 1, 1)])).await;
+    fixture.take_in(&page(0, 3, (1..=3).map(|n| order(n, 1, 1)).collect())).await;
     let withdrawn = fixture.in_state(1, AwaitingApproval).await.remove(0).id;
     let credited = fixture.in_state(2, AwaitingApproval).await.remove(0).id;
+    let replaced = fixture.in_state(3, AwaitingApproval).await.remove(0).id;
     fixture.approve(&credited).await;
-    fixture.take_in(&page(2, 4, vec![deleted(1, 2), deleted(2, 2)])).await;
+    fixture.approve(&replaced).await;
+    let second = vec![deleted(1, 2), deleted(2, 2), order(3, 2, 2)];
+    fixture.take_in_at(&page(3, 6, second), later(5)).await;
+    let replacement = fixture.in_state(3, AwaitingApproval).await.remove(0);
 
     let before = fixture.everything().await;
-    for (id, state) in [(withdrawn, Withdrawn), (credited, Credited)] {
-        let approval = fixture.store.approve(&id, None, Nothing, AT).await.unwrap();
-        assert_eq!(approval, Approval::WrongState(state));
+    for (id, state, replaced_by) in [
+        (withdrawn, Withdrawn, None),
+        (credited, Credited, None),
+        (replaced, Credited, Some(Box::new(replacement))),
+    ] {
+        // Whatever version was meant: none of them can be approved.
+        for expected in [None, Some(IfMatch::Any), Some(IfMatch::Versions(vec![1]))] {
+            let approval =
+                fixture.store.approve(&id, expected.as_ref(), Nothing, AT).await.unwrap();
+            let Approval::Closed { invoice, replacement } = approval else {
+                panic!("{approval:?}")
+            };
+            assert_eq!((invoice.state, invoice.closed_at), (state, Some(later(5))));
+            assert_eq!((&invoice.id, &replacement), (&id, &replaced_by));
+        }
     }
     assert_eq!(fixture.everything().await, before);
 }

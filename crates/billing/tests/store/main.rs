@@ -2,6 +2,8 @@
 
 mod approving;
 mod dispatching;
+mod expiring;
+mod first_wins;
 mod fixture;
 mod following;
 mod histories;

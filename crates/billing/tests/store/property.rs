@@ -8,7 +8,7 @@ use contract::money::Totals;
 use contract::order::Order;
 use proptest::prelude::*;
 
-use crate::fixture::{AT, Fixture, deleted, order, pulled_in};
+use crate::fixture::{AT, Fixture, deleted, later, order, pulled_in};
 
 /// What may happen.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ enum Step {
     Answer { epoch: i64, versions: BTreeMap<i64, i64> },
     /// Somebody approves whatever invoice of this order awaits it.
     Approve(i64),
+    /// The time is over for all invoices that await approval.
+    Expire,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -25,6 +27,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (prop_oneof![4 => Just(1), 1 => Just(2), 1 => Just(3)], versions)
             .prop_map(|(epoch, versions)| Step::Answer { epoch, versions }),
         2 => (1..4_i64).prop_map(Step::Approve),
+        1 => Just(Step::Expire),
     ]
 }
 
@@ -73,6 +76,9 @@ async fn check(steps: &[Step]) {
                     fixture.approve(&invoice.id).await;
                 }
             }
+            Step::Expire => {
+                fixture.store.expire(later(1), 100, AT).await.unwrap();
+            }
         }
         agrees(&fixture, &newest).await;
     }
@@ -86,9 +92,22 @@ async fn agrees(fixture: &Fixture, newest: &HashMap<i64, (i64, i64)>) {
 
         let live: Vec<_> =
             invoices.iter().filter(|i| i.order_number == number && is_live(i)).collect();
-        assert_eq!(live.len(), usize::from(!stored.deleted), "{live:?}");
-        for invoice in live {
-            assert_eq!((invoice.order_version, &invoice.lines), (version, &stored.order.lines));
+        let says_the_same = |invoice: &Invoice| {
+            (invoice.order_version, &invoice.lines) == (version, &stored.order.lines)
+        };
+        // What the order says has its invoice, and is not charged twice.
+        match live[..] {
+            [invoice] => assert!(!stored.deleted && says_the_same(invoice), "{invoice:?}"),
+            [] => assert!(
+                stored.deleted
+                    || invoices.iter().any(|invoice| {
+                        invoice.order_number == number
+                            && invoice.state == InvoiceState::Expired
+                            && says_the_same(invoice)
+                    }),
+                "{number} has no invoice: {invoices:?}"
+            ),
+            _ => panic!("more than one: {live:?}"),
         }
     }
     for invoice in &invoices {

@@ -147,8 +147,9 @@ async fn an_approval_and_a_deletion(fixture: Fixture) {
                 assert_eq!((invoice.state, &invoice.number), (Credited, &approved.number));
                 assert_eq!(invoice.number, Some(format!("2026-{numbers:06}")));
             }
-            Approval::WrongState(Withdrawn) => {
-                assert_eq!((invoice.state, invoice.number), (Withdrawn, None));
+            Approval::Closed { invoice: closed, replacement: None } => {
+                assert_eq!((invoice.state, &invoice.number), (Withdrawn, &None));
+                assert_eq!(*closed, invoice);
             }
             other => panic!("{other:?}"),
         }

@@ -130,20 +130,17 @@ async fn approve(
         }
         Approval::NotFound => Err(no_invoice()),
         Approval::VersionConflict(current) => Err(Problem {
-            current_version: Some(current),
+            current_version: Some(current.version),
             ..Problem::new(
                 ProblemCode::VersionConflict,
-                format!("The invoice has version {current} by now."),
+                format!("The invoice has version {} by now.", current.version),
             )
         }
         .into()),
-        Approval::WrongState(state) => Err(Error::new(
-            ProblemCode::Conflict,
-            format!(
-                "The invoice is {}, so it cannot be approved.",
-                state.as_str().replace('_', " ")
-            ),
-        )),
+        Approval::Closed { invoice, replacement } => {
+            let ending = invoice.ending(replacement.as_deref());
+            Err(Error::new(ProblemCode::Conflict, ending.unwrap_or_default()))
+        }
     }
 }
 

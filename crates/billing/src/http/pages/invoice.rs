@@ -58,8 +58,8 @@ enum Notice {
     Approved,
     /// It could not be: it changed after the page was opened.
     Changed,
-    /// It could not be: it is in a state that cannot be approved.
-    WrongState(InvoiceState),
+    /// It could not be: something else happened to it first.
+    TooLate,
 }
 
 /// Why the local copy may be out of date. Its text is the value of `?stale=`.
@@ -167,7 +167,7 @@ pub(super) async fn approve(
         }
         Approval::NotFound => return Err(no_invoice()),
         Approval::VersionConflict(_) => (StatusCode::PRECONDITION_FAILED, Notice::Changed),
-        Approval::WrongState(state) => (StatusCode::CONFLICT, Notice::WrongState(state)),
+        Approval::Closed { .. } => (StatusCode::CONFLICT, Notice::TooLate),
     };
     let invoice = state.store.invoice(&id).await?;
     let invoice = invoice.ok_or_else(no_invoice)?;
@@ -214,6 +214,11 @@ impl InvoicePage {
     /// The invoice that replaces this one; `None` when none does.
     fn replacement(&self) -> Option<&Invoice> {
         self.siblings.iter().find(|sibling| sibling.replaces.as_ref() == Some(&self.invoice.id))
+    }
+
+    /// What ended the invoice; `None` while it is live.
+    fn ending(&self) -> Option<String> {
+        self.invoice.ending(self.replacement())
     }
 
     /// The customer's own reference, as long as the local copy is what the invoice was made from.
