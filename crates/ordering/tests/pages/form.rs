@@ -186,6 +186,16 @@ async fn an_edit_that_comes_too_late_is_kept_on_the_page() {
 
     let late = world.post(&address, &edit("1")).await;
     late.says(412, &["has changed meanwhile", "What you typed is still here"]);
+    late.says(
+        412,
+        &["Yours", "Now, version 2", "Go on from yours", "Go on from what is there now"],
+    );
+    let mut other = good(&customer.id);
+    other[2] = ("reference", "PO-78");
+    let late = world.post(&address, &with(&other, &[("version", "1")])).await;
+    late.says(412, &["<td data-label=\"Yours\">PO-78</td>", "<td data-label=\"Now\">PO-77</td>"]);
+    assert_eq!(late.body.matches(">differs<").count(), 1, "only the reference differs");
+    let late = world.post(&address, &edit("1")).await;
     assert_eq!((late.field("reference"), late.field("version")), ("PO-77", "2"));
     assert_eq!(world.orders().await[0].version, 2);
     world.post(&address, &edit(late.field("version"))).await.leads_to();

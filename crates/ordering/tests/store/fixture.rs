@@ -85,6 +85,41 @@ impl Fixture {
         }
     }
 
+    /// Every row of every table, as it stands.
+    pub(crate) async fn dump(&self) -> Vec<String> {
+        const TABLES: [&str; 10] = [
+            "customers",
+            "orders",
+            "order_lines",
+            "order_versions",
+            "transactions",
+            "transaction_entities",
+            "idempotency_keys",
+            "feed_state",
+            "locks",
+            "_sqlx_migrations",
+        ];
+        let mut outsider = self.outsider().await;
+        let mut rows = Vec::new();
+        for table in TABLES {
+            let row = match self.database {
+                Database::Postgres(_) => format!("{table}::text"),
+                Database::Sqlite(_) => {
+                    let columns = format!(
+                        "select group_concat('quote(\"' || name || '\")', '||'',''||') \
+                         from pragma_table_info('{table}')"
+                    );
+                    outsider.texts(&columns).await.remove(0)
+                }
+            };
+            let select = format!("select {row} as row from {table} order by row");
+            rows.extend(
+                outsider.texts(&select).await.into_iter().map(|row| format!("{table} {row}")),
+            );
+        }
+        rows
+    }
+
     /// Statements that would delete the rows of `orders`.
     pub(crate) fn physical_deletions(&self) -> &'static [&'static str] {
         match self.database {

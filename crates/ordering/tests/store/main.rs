@@ -8,6 +8,8 @@ mod idempotency;
 mod import;
 mod list;
 mod orders;
+mod property;
 mod schema;
+mod scope;
 mod sequencer;
 mod two_sequencers;
