@@ -1,19 +1,41 @@
 //! Approving an invoice.
 
 use billing::invoice::InvoiceState;
-
 use kit::clock::Clock;
 
 use crate::world::{World, changed, order, removed, says};
 
-/// The address and the hidden field of the page's form.
+/// The address of the page's form, and what a browser sends to it.
 fn form(text: &str) -> (&str, String) {
-    let between = |from: &str, to: &str| {
-        let (_, rest) = text.split_once(from).unwrap_or_else(|| panic!("no {from:?} in {text}"));
-        rest.split_once(to).unwrap().0
-    };
-    let version = between(r#"name="version" value=""#, "\"");
-    (between(r#"<form method="post" action=""#, "\""), format!("version={version}"))
+    let form = between(text, r#"<form method="post" action=""#, "</form>");
+    let mut fields = url::form_urlencoded::Serializer::new(String::new());
+    for field in form.split(r#"<input type="hidden""#).skip(1) {
+        let value = between(field, r#"value=""#, "\"");
+        fields.append_pair(between(field, r#"name=""#, "\""), &unescaped(value));
+    }
+    (form.split_once('"').unwrap().0, fields.finish())
+}
+
+/// What lies between the first `from` and the next `to`.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let (_, rest) = text.split_once(from).unwrap_or_else(|| panic!("no {from:?} in {text}"));
+    rest.split_once(to).unwrap().0
+}
+
+/// The text of an attribute.
+fn unescaped(value: &str) -> String {
+    let escapes = [("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#38;", "&")];
+    escapes.iter().fold(value.to_owned(), |text, (code, sign)| text.replace(code, sign))
+}
+
+/// A row of the page that shows both sides: what differs is marked.
+fn differs(label: &str, yours: &str, now: &str) -> String {
+    format!(
+        "<tr class=\"differs\">\n              \
+         <th scope=\"row\">{label} <span class=\"badge changed\">differs</span></th>\n              \
+         <td data-label=\"Yours\">{yours}</td>\n              \
+         <td data-label=\"Now\">{now}</td>"
+    )
 }
 
 #[tokio::test]
@@ -34,20 +56,77 @@ async fn an_approved_invoice_has_a_number() {
 }
 
 #[tokio::test]
-async fn an_invoice_that_changed_meanwhile_is_not_approved_unseen() {
+async fn an_invoice_that_changed_meanwhile_is_shown_beside_what_was_seen() {
     let world = World::new().await;
-    world.holds(order(1001)).await;
+    let mut first = order(1001);
+    first.customer.name = "Ada \"&\" <Yards>".into();
+    world.holds(first.clone()).await;
     let page = world.get("/orders/1001/invoice").await;
-    let (address, version) = form(page.text(200));
-    world.holds(changed(&order(1001))).await;
-    let refused = world.post(address, &version).await;
-    says(refused.text(412), &["Not approved", "has changed since", "423.50 EUR"]);
+    let (address, seen) = form(page.text(200));
+    let mut second = changed(&first);
+    second.customer.address = None;
+    world.holds(second).await;
+
+    let refused = world.post(address, &seen).await;
+    let text = refused.text(412);
+    says(text, &["Not approved: the invoice has changed", "has changed since you opened it"]);
+    says(text, &[&differs("Total", "16.94 EUR", "423.50 EUR")]);
+    says(text, &[&differs("Version of the order", "1", "2")]);
+    let line = |quantity| format!("{quantity} × BOLT-8, Bolt M8, at 0.35, 21 % tax");
+    says(text, &[&differs("Line 1", &line("40"), &line("1,000"))]);
+    let none = r#"<span class="muted">none</span>"#;
+    says(text, &[&differs("Address", "1 Quay St, 1011 Delft, Japan", none)]);
+    // What is the same is not marked.
+    says(text, &[r#"<th scope="row">Customer</th>"#, "Ada &#34;&#38;&#34; &#60;Yards&#62;"]);
+    assert_eq!(text.matches(r#"<tr class="differs">"#).count(), 6, "{text}");
     assert_eq!(world.invoice(1001).await.state, InvoiceState::AwaitingApproval);
 
-    // The page that was shown instead has a form for what it shows.
-    let (address, version) = form(refused.text(412));
-    world.post(address, &version).await.leads_to();
-    assert_eq!(world.invoice(1001).await.state, InvoiceState::Approved);
+    // One can leave it, or go on from how it is now.
+    let invoice = world.invoice(1001).await;
+    says(text, &["Leave it as it is", &format!("href=\"/invoices/{}\"", invoice.id)]);
+    let (address, seen) = form(text);
+    world.post(address, &seen).await.leads_to();
+    let approved = world.invoice(1001).await;
+    assert_eq!((approved.state, approved.order_version), (InvoiceState::Approved, 2));
+}
+
+#[tokio::test]
+async fn an_approval_of_another_version_shows_what_was_approved_instead() {
+    let world = World::new().await;
+    world.holds(order(1001)).await;
+    let (address, seen) = {
+        let page = world.get("/orders/1001/invoice").await;
+        let (address, seen) = form(page.text(200));
+        (address.to_owned(), seen)
+    };
+    world.holds(changed(&order(1001))).await;
+    let page = world.get("/orders/1001/invoice").await;
+    let (_, seen_by_another) = form(page.text(200));
+    world.post(&address, &seen_by_another).await.leads_to();
+
+    let refused = world.post(&address, &seen).await;
+    says(refused.text(412), &["was approved as it is now, as 2026-000001", "To the invoice"]);
+    says(&refused.body, &[&differs("Total", "16.94 EUR", "423.50 EUR")]);
+    assert!(!refused.body.contains("/approve"), "{}", refused.body);
+}
+
+#[tokio::test]
+async fn what_a_form_claims_to_have_seen_is_only_shown() {
+    let world = World::new().await;
+    world.holds(order(1001)).await;
+    let invoice = world.invoice(1001).await;
+    let address = format!("/invoices/{}/approve", invoice.id);
+    let claim = "seen.Total=%3Cscript%3Ealert(1)%3C%2Fscript%3E&seen.Nothing=x";
+    let refused = world.post(&address, &format!("version=7&{claim}")).await;
+    says(
+        refused.text(412),
+        &[&differs("Total", "&#60;script&#62;alert(1)&#60;/script&#62;", "16.94 EUR")],
+    );
+    says(&refused.body, &["Nothing"]);
+    assert_eq!(world.invoice(1001).await, invoice);
+    // The version is what counts.
+    world.post(&address, &format!("{claim}&version=1")).await.leads_to();
+    assert_eq!(world.invoice(1001).await.total_minor, 1694);
 }
 
 #[tokio::test]

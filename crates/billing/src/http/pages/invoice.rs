@@ -14,8 +14,8 @@ use kit::http::etag::IfMatch;
 use kit::http::frame::Frame;
 use kit::http::read::Params;
 use kit::show;
-use serde::Deserialize;
 
+use super::seen::{ChangedPage, Fact, Seen, facts};
 use super::{AppState, frame, order_number};
 use crate::error::Result;
 use crate::http::{invoice_id, no_invoice};
@@ -56,8 +56,6 @@ struct NoInvoicePage {
 enum Notice {
     /// The invoice was approved.
     Approved,
-    /// It could not be: it changed after the page was opened.
-    Changed,
     /// It could not be: something else happened to it first.
     TooLate,
 }
@@ -143,37 +141,34 @@ pub(super) async fn of_order(
     }
 }
 
-/// Which version of the invoice the person saw who approves it.
-#[derive(Deserialize)]
-pub(super) struct Seen {
-    version: i64,
-}
-
 /// `POST /invoices/{id}/approve`
 pub(super) async fn approve(
     State(state): State<AppState>,
     Path(id): Path<String>,
-    Form(seen): Form<Seen>,
+    Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response> {
     let id = invoice_id(&id)?;
-    let seen = IfMatch::Versions(vec![seen.version]);
-    let (status, notice) = match state
+    let seen = Seen::read(fields)?;
+    let version = IfMatch::Versions(vec![seen.version]);
+    let invoice = match state
         .store
-        .approve(&id, Some(&seen), AfterApproval::Nothing, state.clock.now())
+        .approve(&id, Some(&version), AfterApproval::Nothing, state.clock.now())
         .await?
     {
         Approval::Approved(_) => {
             return Ok(Redirect::to(&format!("/invoices/{id}?notice=approved")).into_response());
         }
         Approval::NotFound => return Err(no_invoice()),
-        Approval::VersionConflict(_) => (StatusCode::PRECONDITION_FAILED, Notice::Changed),
-        Approval::Closed { .. } => (StatusCode::CONFLICT, Notice::TooLate),
+        Approval::VersionConflict(now) => {
+            let page = ChangedPage::new(seen, *now);
+            return Ok((StatusCode::PRECONDITION_FAILED, page).into_response());
+        }
+        Approval::Closed { invoice, .. } => *invoice,
     };
-    let invoice = state.store.invoice(&id).await?;
-    let invoice = invoice.ok_or_else(no_invoice)?;
     let siblings = siblings(&state, invoice.order_number).await?;
-    let page = InvoicePage { notice: Some(notice), ..page(&state, invoice, siblings).await? };
-    Ok((status, page).into_response())
+    let notice = Some(Notice::TooLate);
+    let page = InvoicePage { notice, ..page(&state, invoice, siblings).await? };
+    Ok((StatusCode::CONFLICT, page).into_response())
 }
 
 /// The newest invoices of an order, newest first.
@@ -226,6 +221,11 @@ impl InvoicePage {
         let order = &self.order.as_ref()?.order;
         let reference = order.reference.as_deref().filter(|text| !text.is_empty())?;
         (order.version == self.invoice.order_version).then_some(reference)
+    }
+
+    /// What there is to look at before approving it.
+    fn facts(&self) -> Vec<Fact> {
+        facts(&self.invoice)
     }
 
     /// Whether somebody may approve it now: ordering must still know the order.

@@ -4,6 +4,7 @@ mod chart;
 mod invoice;
 mod invoices;
 mod refused;
+mod seen;
 mod standing;
 mod start;
 mod sync;
