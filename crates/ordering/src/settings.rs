@@ -40,9 +40,10 @@ pub enum Command {
         #[command(flatten)]
         database: DatabaseSettings,
     },
-    /// Import real orders from a CSV file; rows that cannot be part of an order are set aside.
+    /// Import real orders from a file; rows that cannot be part of an order are set aside.
     Import {
-        /// CSV with InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country.
+        /// CSV with InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country;
+        /// or NDJSON: on each line the body of PUT /api/v1/nested/orders.
         file: PathBuf,
         /// Where rows go that cannot be part of an order; FILE.rejected.csv when not given.
         #[arg(long, value_name = "FILE")]

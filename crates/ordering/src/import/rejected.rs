@@ -6,29 +6,32 @@ use std::path::{Path, PathBuf};
 use csv::{ByteRecord, Writer};
 
 use super::ImportError;
-use super::row::COLUMNS;
-
 /// The file with the rejected rows.
 pub(super) struct RejectedRows {
     path: PathBuf,
+    columns: &'static [&'static str],
     writer: Writer<File>,
     is_empty: bool,
 }
 
 impl RejectedRows {
     /// Opens the file before anything is imported, so that it is known that rows can be rejected.
-    pub(super) fn create(imported: &Path, chosen: Option<&Path>) -> Result<Self, ImportError> {
+    pub(super) fn create(
+        imported: &Path,
+        chosen: Option<&Path>,
+        columns: &'static [&'static str],
+    ) -> Result<Self, ImportError> {
         if let Some(path) = chosen {
-            return Self::at(path.to_owned());
+            return Self::at(path.to_owned(), columns);
         }
         let mut name = imported.file_name().unwrap_or_default().to_owned();
         name.push(".rejected.csv");
         let beside = imported.with_file_name(&name);
-        match Self::at(beside) {
+        match Self::at(beside, columns) {
             Ok(rows) => Ok(rows),
             // Downloads and mounted data are often read-only.
             Err(refused) => {
-                let rows = Self::at(PathBuf::from(name)).map_err(|_| refused)?;
+                let rows = Self::at(PathBuf::from(name), columns).map_err(|_| refused)?;
                 tracing::warn!(
                     "rejected rows go to {} in the working directory: nothing can be written \
                      beside the imported file",
@@ -39,12 +42,12 @@ impl RejectedRows {
         }
     }
 
-    fn at(path: PathBuf) -> Result<Self, ImportError> {
+    fn at(path: PathBuf, columns: &'static [&'static str]) -> Result<Self, ImportError> {
         match File::create(&path) {
             Ok(file) => {
                 // Rows with too few columns are written as they are.
                 let writer = csv::WriterBuilder::new().flexible(true).from_writer(file);
-                Ok(Self { path, writer, is_empty: true })
+                Ok(Self { path, columns, writer, is_empty: true })
             }
             Err(error) => Err(ImportError::Rejected(path, error)),
         }
@@ -53,7 +56,7 @@ impl RejectedRows {
     pub(super) fn write(&mut self, record: &ByteRecord, reason: &str) -> Result<(), ImportError> {
         let mut rejected = ByteRecord::new();
         if self.is_empty {
-            rejected.extend(COLUMNS);
+            rejected.extend(self.columns);
             rejected.push_field(b"Reason");
             self.put(&rejected)?;
             rejected.clear();

@@ -344,8 +344,10 @@ pub struct Committed {
 /// What became of a scope.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// It is written: now, or when it was sent first with the same idempotency key.
+    /// It is written.
     Done(Committed),
+    /// It was written when it was sent first with the same idempotency key: the answer of then.
+    Repeated(Committed),
     /// Nothing is written.
     Refused(Refused),
     /// Nothing is written: its idempotency key was used before, with another request.

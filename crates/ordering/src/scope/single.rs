@@ -131,7 +131,7 @@ impl dyn Store + '_ {
 /// What became of the only object of a scope, which is the last of `objects`.
 fn the_one<T>(outcome: Outcome, objects: fn(Committed) -> Vec<T>) -> Change<T> {
     match outcome {
-        Outcome::Done(committed) => {
+        Outcome::Done(committed) | Outcome::Repeated(committed) => {
             // What was written has as many objects as the scope; `NotFound` cannot come about.
             objects(committed).pop().map_or(Change::NotFound, Change::Done)
         }

@@ -31,7 +31,7 @@ pub(super) async fn claim<B: Backend>(
     }
     let damaged = |error| Error::Damaged(format!("the answer kept for a key: {error}"));
     let committed = serde_json::from_str(&row.get::<String>("response")?).map_err(damaged)?;
-    Ok(Some(Outcome::Done(committed)))
+    Ok(Some(Outcome::Repeated(committed)))
 }
 
 /// Keeps the answer, to be given again.

@@ -2,5 +2,6 @@
 
 mod dirty;
 mod made_up;
+mod ndjson;
 mod real;
 mod world;

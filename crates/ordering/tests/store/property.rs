@@ -123,7 +123,7 @@ async fn check(fixture: Fixture, attempts: &[(Vec<Step>, Option<&'static str>)])
                 assert!(failing.is_some(), "{error:?}");
                 assert_eq!(fixture.dump().await, before, "failed");
             }
-            Ok(Outcome::KeyReused) => panic!("without a key"),
+            Ok(other) => panic!("without a key: {other:?}"),
         }
     }
     assert!(done >= begin.len());

@@ -110,6 +110,7 @@ async fn put(
             state.bell.ring();
             Ok(Json(Written { id: committed.transaction }))
         }
+        Outcome::Repeated(committed) => Ok(Json(Written { id: committed.transaction })),
         Outcome::Refused(refused) => Err(nested::problem(&refused).into()),
         Outcome::KeyReused => {
             let code = ProblemCode::ValidationFailed;
