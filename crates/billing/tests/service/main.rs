@@ -7,6 +7,7 @@ mod world;
 mod api;
 mod bad_answers;
 mod expiring;
+mod faults;
 mod histories;
 mod looping;
 mod problems;
