@@ -7,12 +7,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use contract::problem::{Problem, ProblemCode};
-use kit::http::problem::{ProblemResponse, wants_document};
+use kit::http::problem::ProblemResponse;
 use kit::http::read::Params;
+use kit::http::representation::Representation;
 use tokio::time::timeout;
 
 use super::AppState;
-use super::pages::{Doubt, WaitingPage, order_number, refusal_page};
+use super::pages::{Doubt, WaitingPage, order_number};
 use crate::error::{Error, Result};
 use crate::pull::PullError;
 
@@ -37,14 +38,13 @@ async fn new_order(State(state): State<AppState>, params: Params, headers: Heade
         Err(error) => error.into_problem(),
     };
     let passes = matches!(problem.status, 502..=504);
-    if wants_document(&headers) {
-        let response = ProblemResponse::from(problem);
-        return if passes { response.retry_after(RETRY_SECONDS) } else { response }.into_response();
+    let wants_page =
+        matches!(Representation::asked_for(&headers), None | Some(Representation::Html));
+    if let Some(number) = number.filter(|_| passes && wants_page) {
+        return waiting(number, &problem);
     }
-    match number {
-        Some(number) if passes => waiting(number, &problem),
-        _ => refusal_page(problem, &headers),
-    }
+    let response = ProblemResponse::from(problem).page_by_default();
+    if passes { response.retry_after(RETRY_SECONDS) } else { response }.into_response()
 }
 
 /// The page that says why there is no invoice yet, and tries again by itself.

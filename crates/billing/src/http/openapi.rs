@@ -19,7 +19,11 @@ pub(super) fn base() -> OpenApi {
         description = "The local copy of ordering's orders, the invoices that are made of them, \
             and the pull that keeps both sides equal.\n\nErrors are problem documents (RFC 9457): \
             `code` is for programs, and `/problems/{code}` explains each. All violations of a \
-            request are reported at once, each with its JSON pointer.",
+            request are reported at once, each with its JSON pointer. A caller whose `Accept` asks \
+            for `text/xml` or `application/soap+xml` gets the same as a SOAP 1.1 fault, with the \
+            same status.\n\nA fault of another system is told by what it means here: 502 when what \
+            it was asked, or what it answered, is not what was agreed, 503 when it is away or \
+            refuses, 504 when it is late. `detail` names the system and says what it said.",
     ),
     components(schemas(Problem)),
     security(("token" = [])),

@@ -178,14 +178,17 @@ const CASES: &[Case] = &[
 /// What an answer with this status is for our caller, and who has to act.
 fn mapped(status: u16, blame: Option<Blame>) -> (P, AtFault) {
     use AtFault::{Them, Us};
-    match (status, blame) {
-        (200 | 500, Some(Blame::Request)) => (P::UpstreamInvalid, Us),
-        (200 | 500, Some(Blame::Credentials)) => (P::UpstreamUnavailable, Us),
-        (200 | 500, Some(Blame::Server)) => (P::UpstreamUnavailable, Them),
-        (200 | 302, _) => (P::UpstreamInvalid, Them),
-        (400 | 404 | 405 | 409 | 415 | 422, _) => (P::UpstreamInvalid, Us),
-        (401 | 403, _) => (P::UpstreamUnavailable, Us),
-        (408 | 429 | 500 | 502 | 503 | 504, _) => (P::UpstreamUnavailable, Them),
+    let status = match (status, blame) {
+        (200 | 500, Some(Blame::Request)) => 400,
+        (200 | 500, Some(Blame::Credentials)) => 401,
+        (200 | 500, Some(Blame::Server)) => 503,
+        _ => status,
+    };
+    match status {
+        200 | 302 => (P::UpstreamInvalid, Them),
+        400 | 404 | 405 | 409 | 415 | 422 => (P::UpstreamInvalid, Us),
+        401 | 403 => (P::UpstreamUnavailable, Us),
+        408 | 429 | 500 | 502 | 503 | 504 => (P::UpstreamUnavailable, Them),
         _ => panic!("no expectation for {status}"),
     }
 }
@@ -253,7 +256,7 @@ async fn texts_are_short_whatever_is_sent() {
         // Beyond what is read of a fault.
         (format!(r#"{{"detail": "{long}{long}{long}{long}"}}"#), 20),
         ("<a>".repeat(20_000), 35),
-        (format!("{}1{}", "[".repeat(30_000), "]".repeat(30_000)), 19),
+        (format!("{}1{}", "[".repeat(30_000), "]".repeat(30_000)), 29),
     ] {
         let fault = other.fault(answer(500, body.as_bytes())).await;
         assert_eq!(fault.message.chars().count(), length, "{}", fault.message);

@@ -11,6 +11,7 @@ mod faults;
 mod histories;
 mod looping;
 mod problems;
+mod representations;
 
 /// Makes each case a test of its own on both databases: `case::sqlite` and `case::postgres`.
 macro_rules! on_both_databases {

@@ -1,5 +1,5 @@
 //! HTTP as both services do it: requests are read whole before they are judged, errors are
-//! problem documents or pages, and every response carries the same headers.
+//! problem documents, pages or SOAP faults, and every response carries the same headers.
 
 pub mod assets;
 pub mod auth;
@@ -12,4 +12,8 @@ pub mod list;
 pub mod openapi;
 pub mod problem;
 pub mod read;
+pub mod representation;
 pub mod site;
+
+mod next_step;
+mod soap;

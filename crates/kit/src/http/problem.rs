@@ -1,15 +1,18 @@
-//! Problems as responses: a document for programs, a page for people.
+//! Problems as responses: a document or a SOAP fault for programs, a page for people.
 
 use axum::Json;
+use axum::extract::Request;
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use contract::problem::{MEDIA_TYPE, Problem, ProblemCode};
 
+use super::error_pages::{self, Visit};
 use super::frame::Frame;
-use super::{error_pages, etag};
+use super::representation::Representation;
+use super::{etag, soap};
 use crate::{db, telemetry};
 
 /// When to try again after a 503, in seconds, unless the response says otherwise.
@@ -25,6 +28,7 @@ const RETRY_AFTER_UNAVAILABLE: u64 = 5;
 pub struct ProblemResponse {
     problem: Box<Problem>,
     retry_after: Option<u64>,
+    by_default: Representation,
 }
 
 impl ProblemResponse {
@@ -34,12 +38,20 @@ impl ProblemResponse {
         self.retry_after = Some(seconds);
         self
     }
+
+    /// Makes it a page for whoever does not ask for anything else by name: for addresses that
+    /// browsers are sent to.
+    #[must_use]
+    pub fn page_by_default(mut self) -> Self {
+        self.by_default = Representation::Html;
+        self
+    }
 }
 
 impl From<Problem> for ProblemResponse {
     fn from(problem: Problem) -> Self {
         let retry_after = (problem.status == 503).then_some(RETRY_AFTER_UNAVAILABLE);
-        Self { problem: Box::new(problem), retry_after }
+        Self { problem: Box::new(problem), retry_after, by_default: Representation::Json }
     }
 }
 
@@ -61,6 +73,7 @@ impl IntoResponse for ProblemResponse {
             headers.insert(ETAG, tag);
         }
         response.extensions_mut().insert(*self.problem);
+        response.extensions_mut().insert(self.by_default);
         response
     }
 }
@@ -74,36 +87,24 @@ pub fn of_database(error: &db::Error) -> Problem {
     Problem::new(code, code.help())
 }
 
-/// Whether the caller would rather have a page than a document.
-pub fn wants_html(headers: &HeaderMap) -> bool {
-    prefers_html(headers).unwrap_or(false)
+/// What of a request decides how a problem with it is told.
+pub(super) struct Asker {
+    request_id: String,
+    wants: Option<Representation>,
+    visit: Visit,
 }
 
-/// Whether the caller would rather have a document than a page, where browsers are who usually asks.
-pub fn wants_document(headers: &HeaderMap) -> bool {
-    !prefers_html(headers).unwrap_or(true)
-}
-
-/// `None` when neither is asked for by name.
-fn prefers_html(headers: &HeaderMap) -> Option<bool> {
-    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim()).find_map(
-        |media| match media {
-            "text/html" | "application/xhtml+xml" => Some(true),
-            "application/json" | MEDIA_TYPE => Some(false),
-            _ => None,
-        },
-    )
+impl Asker {
+    pub(super) fn new(request_id: String, request: &Request) -> Self {
+        let wants = Representation::asked_for(request.headers());
+        Self { request_id, wants, visit: Visit::of(request) }
+    }
 }
 
 /// Writes the body of a response that carries a problem, and turns bare errors of the framework
 /// (a wrong method, a body that is too large) into problems.
-pub(super) fn write_body(
-    mut response: Response,
-    request_id: &str,
-    html: bool,
-    frame: Frame,
-) -> Response {
+pub(super) fn write_body(mut response: Response, asker: &Asker, frame: Frame) -> Response {
+    let by_default = response.extensions_mut().remove().unwrap_or(Representation::Json);
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => Some(problem),
         None if is_bare_error(&response) => {
@@ -113,13 +114,17 @@ pub(super) fn write_body(
         None => None,
     };
     let Some(mut problem) = problem else { return response };
-    problem.instance = Some(format!("/requests/{request_id}"));
-    let mut written = if html {
-        Html(error_pages::of_problem(frame, &problem)).into_response()
-    } else {
-        let mut json = Json(&problem).into_response();
-        json.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        json
+    problem.instance = Some(format!("/requests/{}", asker.request_id));
+    let mut written = match asker.wants.unwrap_or(by_default) {
+        Representation::Html => {
+            Html(error_pages::of_problem(frame, &problem, &asker.visit)).into_response()
+        }
+        Representation::Json => ([(CONTENT_TYPE, MEDIA_TYPE)], Json(&problem)).into_response(),
+        // SOAP 1.1 would have every fault sent with 500 (section 6.2). The status stays what it is:
+        // it is what proxies, logs and retries go by, and the fault is in the body either way.
+        Representation::Soap => {
+            ([(CONTENT_TYPE, soap::MEDIA_TYPE)], soap::of_problem(&problem)).into_response()
+        }
     };
     *written.status_mut() = response.status();
     // What the problem's own response said besides its body: Allow, Retry-After, ETag, …
@@ -150,22 +155,5 @@ fn code_of(status: StatusCode) -> ProblemCode {
         } else {
             ProblemCode::Internal
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_media_type_that_is_known_decides() {
-        let wants = |accept: &'static str| {
-            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-            (wants_html(&headers), wants_document(&headers))
-        };
-        assert_eq!(wants("text/html,application/xhtml+xml,*/*;q=0.8"), (true, false));
-        assert_eq!(wants("application/json, text/html"), (false, true));
-        assert_eq!(wants("*/*"), (false, false));
-        assert!(!wants_html(&HeaderMap::new()) && !wants_document(&HeaderMap::new()));
     }
 }

@@ -17,7 +17,7 @@ use tower_http::csrf::CsrfLayer;
 use tracing::Instrument;
 
 use super::frame::Frame;
-use super::problem::{ProblemResponse, wants_html, write_body};
+use super::problem::{Asker, ProblemResponse, write_body};
 use crate::clock::SharedClock;
 use crate::random::Random;
 
@@ -68,7 +68,7 @@ async fn around(State(site): State<Site>, mut request: Request, next: Next) -> R
     // An id is letters, digits, dots, dashes and underscores, all of which a header may hold.
     let id_header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));
     request.headers_mut().insert(REQUEST_ID, id_header.clone());
-    let html = wants_html(request.headers());
+    let asker = Asker::new(id.clone(), &request);
     let is_docs = request.uri().path().starts_with("/docs");
     let method = request.method().clone();
     let route = request
@@ -82,7 +82,7 @@ async fn around(State(site): State<Site>, mut request: Request, next: Next) -> R
     let _in_flight = InFlight::enter();
 
     let response = next.run(request).instrument(span.clone()).await;
-    let mut response = write_body(response, &id, html, site.frame);
+    let mut response = write_body(response, &asker, site.frame);
 
     let took = site.clock.now().since(started);
     let status = response.status();

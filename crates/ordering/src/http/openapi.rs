@@ -19,7 +19,9 @@ pub(super) fn base() -> OpenApi {
         description = "Customers and orders for other services, and a feed that tells every change \
             of a confirmed order.\n\nErrors are problem documents (RFC 9457): `code` is for \
             programs, and `/problems/{code}` explains each. All violations of a request are \
-            reported at once, each with its JSON pointer.",
+            reported at once, each with its JSON pointer. A caller whose `Accept` asks for \
+            `text/xml` or `application/soap+xml` gets the same as a SOAP 1.1 fault, with the same \
+            status.",
     ),
     components(schemas(Problem)),
     security(("token" = [])),

@@ -62,6 +62,27 @@ async fn people_get_pages_for_errors() {
     }
 }
 
+#[tokio::test]
+async fn soap_clients_get_envelopes_for_errors() {
+    let app = App::sqlite().await;
+    let ask = Ask::get("/feed/v1/orders?limit=0&after=%3C").header("accept", "text/xml");
+    let answer = app.send(ask).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.header("content-type"), "text/xml; charset=utf-8");
+    let identity = app.store.identity().await.unwrap();
+    for part in [
+        "<soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\">",
+        "<faultcode>soap:Client</faultcode>",
+        "<code>invalid-request</code>",
+        "<pointer>/limit</pointer>",
+        "<pointer>/after</pointer>",
+        &format!("<feedId>{}</feedId>", identity.feed_id),
+        &format!("<instance>/requests/{}</instance>", answer.header("x-request-id")),
+    ] {
+        assert!(answer.text().contains(part), "no {part} in {}", answer.text());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn head_is_get_without_a_body() {
     let app = App::sqlite().await;

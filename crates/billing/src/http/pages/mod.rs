@@ -3,11 +3,11 @@
 mod chart;
 mod invoice;
 mod invoices;
-mod refused;
 mod seen;
 mod standing;
 mod start;
 mod sync;
+mod waiting;
 
 use axum::Router;
 use axum::extract::State;
@@ -17,7 +17,7 @@ use contract::problem::{Problem, ProblemCode};
 use kit::http::frame::Frame;
 
 pub(super) use invoice::Doubt;
-pub(super) use refused::{WaitingPage, refusal_page};
+pub(super) use waiting::WaitingPage;
 
 use super::AppState;
 use crate::error::Result;

@@ -1,23 +1,11 @@
-//! What a browser gets whose deep link leads to no invoice.
+//! What a browser gets whose deep link leads to no invoice yet.
 
 use askama::Template;
 use askama_web::WebTemplate;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{Html, IntoResponse, Response};
-use contract::problem::{Problem, ProblemCode};
-use kit::http::error_pages;
+use contract::problem::ProblemCode;
 use kit::http::frame::Frame;
-use kit::http::site::REQUEST_ID;
 
 use super::frame;
-
-/// The page for a problem as a whole response, whatever media type the request's `headers` ask for.
-pub(in crate::http) fn refusal_page(mut problem: Problem, headers: &HeaderMap) -> Response {
-    let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
-    problem.instance = id.map(|id| format!("/requests/{id}"));
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, Html(error_pages::of_problem(frame(""), &problem))).into_response()
-}
 
 /// The page for an order that cannot be fetched right now; it tries again by itself.
 #[derive(Template, WebTemplate)]
