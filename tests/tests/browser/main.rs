@@ -6,6 +6,7 @@ mod driver;
 mod gallery;
 mod handover;
 mod keyboard;
+mod late;
 mod order_form;
 mod sample;
 mod screens;

@@ -95,6 +95,6 @@ fn shown_line(line: &Line, currency: &str) -> String {
         show::count(line.quantity),
         line.sku,
         show::amount(line.unit_price_minor, currency),
-        show::percent(line.tax_basis_points)
+        show::tax_rate(line.tax_basis_points)
     )
 }
