@@ -7,6 +7,7 @@ mod newest_row;
 mod outages;
 mod programs;
 mod race;
+mod slow_calls;
 mod tokens;
 mod two_orderings;
 
