@@ -43,6 +43,7 @@ pub async fn run(command: Command) -> Result<(), BoxError> {
             Ok(())
         }
         Command::ResetToken { to, database } => {
+            database.database_url.expect_data()?;
             let store = open(&database.database_url).await?;
             // Reading on within the adopted history keeps what is known of it; anything else lets
             // another feed or epoch be adopted.

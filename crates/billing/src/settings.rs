@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use contract::feed::{ContinuationToken, DEFAULT_PAGE_LIMIT, MAX_PAGE_LIMIT};
 use kit::db::DatabaseUrl;
-use kit::settings::{Secret, duration, http_url};
+use kit::settings::{DURATION_HELP, Secret, duration, http_url};
 use kit::telemetry::LogFormat;
 use url::Url;
 
@@ -28,10 +28,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the pages and the API, and pull from ordering; brings the schema up to date first.
+    #[command(after_help = DURATION_HELP)]
     Serve(ServeSettings),
     /// Bring the database schema up to date and exit.
     Migrate(DatabaseSettings),
     /// Pull until there is nothing more, print the counts and exit.
+    #[command(after_help = DURATION_HELP)]
     Pull {
         /// Where the data is.
         #[command(flatten)]
@@ -90,7 +92,13 @@ pub struct SourceSettings {
     pub pull_limit: i64,
 
     /// How long one page request may take.
-    #[arg(long, env = "BILLING_PULL_TIMEOUT", default_value = "30s", value_parser = duration)]
+    #[arg(
+        long,
+        env = "BILLING_PULL_TIMEOUT",
+        default_value = "30s",
+        value_parser = duration,
+        value_name = "DURATION"
+    )]
     pub pull_timeout: Duration,
 }
 
@@ -114,16 +122,34 @@ pub struct ServeSettings {
     pub ordering_public_url: Option<Url>,
 
     /// How often to pull.
-    #[arg(long, env = "BILLING_PULL_INTERVAL", default_value = "60s", value_parser = duration)]
+    #[arg(
+        long,
+        env = "BILLING_PULL_INTERVAL",
+        default_value = "60s",
+        value_parser = duration,
+        value_name = "DURATION"
+    )]
     pub pull_interval: Duration,
 
     /// How long the deep link's pull may take, all in all.
-    #[arg(long, env = "BILLING_LINK_TIMEOUT", default_value = "2s", value_parser = duration)]
+    #[arg(
+        long,
+        env = "BILLING_LINK_TIMEOUT",
+        default_value = "2s",
+        value_parser = duration,
+        value_name = "DURATION"
+    )]
     pub link_timeout: Duration,
 
     /// How long an invoice may await approval before it expires: in weeks, days, hours, minutes or
     /// seconds, such as 2w, 30d, 720h or 1d 12h. Counts anew when the order is changed.
-    #[arg(long, env = "BILLING_APPROVAL_EXPIRY", default_value = "30d", value_parser = duration)]
+    #[arg(
+        long,
+        env = "BILLING_APPROVAL_EXPIRY",
+        default_value = "30d",
+        value_parser = duration,
+        value_name = "DURATION"
+    )]
     pub approval_expiry: Duration,
 
     /// Bearer token that callers of the API must present.

@@ -7,6 +7,10 @@ use jiff::{Span, SpanRelativeTo};
 use tokio::net::TcpListener;
 use url::Url;
 
+/// What `--help` says about durations, below the settings.
+pub const DURATION_HELP: &str =
+    "A DURATION is written with its units: 500ms, 30s, 2m, 12h, 30d, 2w, 1m 30s.";
+
 /// Reads a duration such as `1s`, `500ms`, `2m 30s` or `30d`. A day has 24 hours, a week 7 days;
 /// months and years have no length of their own.
 ///
@@ -60,6 +64,20 @@ impl std::str::FromStr for Secret {
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("(secret)")
+    }
+}
+
+/// Reads an address of this machine that others cannot reach.
+///
+/// # Errors
+/// A message for the person who typed it.
+pub fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let addr: SocketAddr =
+        text.parse().map_err(|_| "must be an address such as 127.0.0.1:8080".to_owned())?;
+    if addr.ip().is_loopback() {
+        Ok(addr)
+    } else {
+        Err("must be a loopback address such as 127.0.0.1:8080: there are no tokens".to_owned())
     }
 }
 
@@ -121,6 +139,14 @@ mod tests {
         assert_eq!(duration("1w 1d"), Ok(days(8)));
         for wrong in ["", "5", "soon", "-1s", "0s", "1mo", "1y", "99999999999d"] {
             assert!(duration(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_loopback_address_is_one_that_others_cannot_reach() {
+        assert!(loopback("127.0.0.1:0").is_ok() && loopback("[::1]:8080").is_ok());
+        for wrong in ["0.0.0.0:8080", "[::]:8080", "192.168.1.2:80", "127.0.0.1", "localhost:1"] {
+            assert!(loopback(wrong).is_err(), "{wrong:?}");
         }
     }
 

@@ -15,7 +15,7 @@ use kit::clock::{SharedClock, SystemClock};
 use kit::db::DatabaseUrl;
 use kit::lifecycle::{BoxError, Lifecycle};
 use kit::random::Random;
-use kit::settings::duration;
+use kit::settings::{DURATION_HELP, duration, loopback};
 use kit::telemetry::LogFormat;
 
 #[global_allocator]
@@ -23,22 +23,28 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs ordering and billing side by side on SQLite, to see how they stay equal.
 #[derive(Debug, Parser)]
-#[command(name = "lockstep", version)]
+#[command(name = "lockstep", version, after_help = DURATION_HELP)]
 struct Cli {
     /// Where the two databases are kept.
     #[arg(long, env = "LOCKSTEP_DATA", default_value = "data")]
     data: PathBuf,
 
     /// Address of ordering, port 0 for a free one; loopback only, for the demo has no tokens.
-    #[arg(long, env = "ORDERING_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "ORDERING_LISTEN", default_value = "127.0.0.1:8080", value_parser = loopback)]
     ordering_listen: SocketAddr,
 
     /// Address of billing, port 0 for a free one; loopback only, for the demo has no tokens.
-    #[arg(long, env = "BILLING_LISTEN", default_value = "127.0.0.1:8081")]
+    #[arg(long, env = "BILLING_LISTEN", default_value = "127.0.0.1:8081", value_parser = loopback)]
     billing_listen: SocketAddr,
 
     /// How often billing pulls.
-    #[arg(long, env = "BILLING_PULL_INTERVAL", default_value = "5s", value_parser = duration)]
+    #[arg(
+        long,
+        env = "BILLING_PULL_INTERVAL",
+        default_value = "5s",
+        value_parser = duration,
+        value_name = "DURATION"
+    )]
     pull_interval: Duration,
 
     /// How log lines are written; `RUST_LOG` chooses which.

@@ -34,6 +34,7 @@ pub async fn run(command: Command) -> Result<(), BoxError> {
             println!("The schema of {} is up to date.", settings.database_url);
         }
         Command::NewEpoch(settings) => {
+            settings.database_url.expect_data()?;
             let store = open(&settings.database_url, &clock, &random).await?;
             let before = store.identity().await?;
             let now = store.begin_epoch(before.epoch, clock.now()).await?;

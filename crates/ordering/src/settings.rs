@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use kit::db::DatabaseUrl;
-use kit::settings::{Secret, duration, http_url};
+use kit::settings::{DURATION_HELP, Secret, duration, http_url};
 use kit::telemetry::LogFormat;
 use url::Url;
 
@@ -28,6 +28,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the feed, the API and the pages; brings the schema up to date first.
+    #[command(after_help = DURATION_HELP)]
     Serve(ServeSettings),
     /// Bring the database schema up to date and exit.
     Migrate(DatabaseSettings),
@@ -81,7 +82,12 @@ pub struct ServeSettings {
     pub database: DatabaseSettings,
 
     /// Where billing is for the browser: deep links lead there.
-    #[arg(long, env = "ORDERING_BILLING_URL", default_value = "http://127.0.0.1:8081", value_parser = http_url)]
+    #[arg(
+        long,
+        env = "ORDERING_BILLING_URL",
+        default_value = "http://127.0.0.1:8081",
+        value_parser = http_url
+    )]
     pub billing_url: Url,
 
     /// Where this service itself asks whether billing is there before it sends the browser on; the
@@ -90,7 +96,13 @@ pub struct ServeSettings {
     pub billing_probe_url: Option<Url>,
 
     /// How often the sequencer looks for committed changes that it was not told of.
-    #[arg(long, env = "ORDERING_SEQUENCER_INTERVAL", default_value = "1s", value_parser = duration)]
+    #[arg(
+        long,
+        env = "ORDERING_SEQUENCER_INTERVAL",
+        default_value = "1s",
+        value_parser = duration,
+        value_name = "DURATION"
+    )]
     pub sequencer_interval: Duration,
 
     /// Bearer token that callers of the feed and the API must present.

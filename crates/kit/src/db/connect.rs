@@ -1,6 +1,7 @@
 //! Database addresses, pools, transactions and migrations.
 
 use std::fmt;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,9 +9,10 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Pool, Postgres, Sqlite};
+use sqlx::{Connection, PgConnection, Pool, Postgres, Sqlite};
+use tokio::time::timeout;
 
-use super::{Backend, Error, Result};
+use super::{Backend, Error, OpenError, Result};
 
 /// A running transaction; rolled back when it is dropped.
 pub type Transaction<B> = sqlx::Transaction<'static, B>;
@@ -27,6 +29,22 @@ pub enum DatabaseUrl {
     Sqlite(PathBuf),
     /// `postgres://user:password@host/database`
     Postgres(Box<PgConnectOptions>),
+}
+
+impl DatabaseUrl {
+    /// Checks that there is something to open, for programs that only make sense with data: opening
+    /// a SQLite file makes it when it is missing, which would hide a mistyped path.
+    ///
+    /// # Errors
+    /// When it is a file that is not there.
+    pub fn expect_data(&self) -> std::result::Result<(), OpenError> {
+        match self {
+            Self::Sqlite(path) if !path.exists() => {
+                Err(OpenError { url: self.clone(), source: Error::Missing })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl FromStr for DatabaseUrl {
@@ -103,15 +121,27 @@ impl Db<Sqlite> {
 }
 
 impl Db<Postgres> {
-    /// Connects to the server.
+    /// Connects to the server, which may still be starting.
     pub async fn connect(options: &PgConnectOptions) -> Result<Self> {
-        let pool = PgPoolOptions::new()
-            .max_connections(20)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options.clone())
-            .await?;
+        let pool = PgPoolOptions::new().max_connections(20).acquire_timeout(ACQUIRE_TIMEOUT);
+        let pool = match pool.clone().connect_with(options.clone()).await {
+            // The pool has tried all the while and kept to itself why it failed. Trying once more
+            // without it tells, or succeeds at last.
+            Err(sqlx::Error::PoolTimedOut) => {
+                try_once(options).await?;
+                pool.connect_lazy_with(options.clone())
+            }
+            connected => connected?,
+        };
         Ok(Self { readers: pool.clone(), writers: pool })
     }
+}
+
+/// Connects once and hangs up.
+async fn try_once(options: &PgConnectOptions) -> Result<()> {
+    let connected = timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(options)).await;
+    let silent = |_| sqlx::Error::Io(io::Error::new(ErrorKind::TimedOut, "no answer in time"));
+    Ok(connected.map_err(silent)??.close().await?)
 }
 
 /// Whatever keeps a connection from being had is a fault of the moment for the request that wanted
@@ -154,5 +184,31 @@ impl<B: Backend> Db<B> {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writers.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::chain;
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_said_not_to_be_there() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port);
+        let Err(error) = Db::<Postgres>::connect(&options).await else { panic!("connected") };
+        assert!(error.is_unavailable());
+        assert!(chain(&error).contains("onnection refused"), "{}", chain(&error));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_holds_no_data() {
+        let url: DatabaseUrl = "sqlite://no/such/file.db".parse().unwrap();
+        let error = url.expect_data().unwrap_err();
+        assert!(chain(&error).starts_with("cannot open sqlite://no/such/file.db: there is no"));
+        let url: DatabaseUrl = "sqlite://Cargo.toml".parse().unwrap();
+        url.expect_data().unwrap();
     }
 }

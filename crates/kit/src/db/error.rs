@@ -23,6 +23,9 @@ pub enum Error {
     /// A stored value cannot be what it should be.
     #[error("stored data is damaged: {0}")]
     Damaged(String),
+    /// There is no data to work with.
+    #[error("there is no such file; `migrate` or `serve` makes one")]
+    Missing,
     /// Anything else: a fault in a statement or in the schema.
     #[error("the database refused a statement")]
     Other(#[source] sqlx::Error),

@@ -84,8 +84,11 @@ pub(super) async fn pull(State(state): State<AppState>) -> Result<Redirect> {
              &quarantined={quarantined}"
         ))),
         Err(PullError::Database(error)) => Err(Error::Database(error)),
-        // The pull has logged and noted why.
-        Err(_) => Ok(Redirect::to("/sync?notice=failed")),
+        // The page shows why: the pull has noted it.
+        Err(error) => {
+            error.warn("a pull by hand failed");
+            Ok(Redirect::to("/sync?notice=failed"))
+        }
     }
 }
 
