@@ -33,7 +33,8 @@ async fn open_transactions(url: &str) -> Vec<String> {
         and clock_timestamp() - xact_start > $1 * interval '1 second'";
     let (begun, mut found, mut looks) = (Instant::now(), Vec::new(), 0);
     while begun.elapsed() < SLOW {
-        let rows = sqlx::query(select).bind(OPEN.as_secs_f64()).fetch_all(&mut watch).await.unwrap();
+        let rows =
+            sqlx::query(select).bind(OPEN.as_secs_f64()).fetch_all(&mut watch).await.unwrap();
         let shown = |row: &sqlx::postgres::PgRow| {
             format!("{}: {}", row.get::<String, _>("state"), row.get::<String, _>("query"))
         };

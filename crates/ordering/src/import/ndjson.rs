@@ -31,8 +31,8 @@ pub(super) async fn run(
     let unreadable = |error: std::io::Error| ImportError::Read(file.to_owned(), error.into());
     let mut report = Report::default();
     let mut rejects = RejectedRows::create(file, rejected, &COLUMNS)?;
-    // How often each line came so far: a file may order the same thing twice.
-    let mut seen = HashMap::<[u8; 32], u64>::new();
+    // How often each line came so far, by its digest: a file may order the same thing twice.
+    let mut seen = HashMap::<String, u64>::new();
     let open = || File::open(file).map(BufReader::new).map_err(unreadable);
     let bar = progress_bar(open()?.split(b'\n').count() as u64);
     for (number, line) in (1..).zip(open()?.split(b'\n')) {
@@ -42,10 +42,10 @@ pub(super) async fn run(
         if line.is_empty() {
             continue;
         }
-        let digest: [u8; 32] = Sha256::digest(line).into();
-        let times = seen.entry(digest).or_default();
+        let digest = format!("{:x}", Sha256::digest(line));
+        let times = seen.entry(digest.clone()).or_default();
         *times += 1;
-        match take(tools, line, key(&digest, *times)).await? {
+        match take(tools, line, key(digest, *times)).await? {
             Taken::New { lines } => {
                 report.new += 1;
                 report.lines += lines;
@@ -118,7 +118,6 @@ fn reason(violation: &Violation) -> String {
 }
 
 /// The key of a line that comes for the `times`th time in its file.
-fn key(digest: &[u8; 32], times: u64) -> IdempotencyKey {
-    let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    IdempotencyKey { key: format!("import-{fingerprint}-{times}"), fingerprint }
+fn key(digest: String, times: u64) -> IdempotencyKey {
+    IdempotencyKey { key: format!("import-{digest}-{times}"), fingerprint: digest }
 }

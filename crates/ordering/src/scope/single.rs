@@ -111,7 +111,9 @@ impl dyn Store + '_ {
     /// them from a file has seen to it that none does.
     pub async fn import_orders(&self, orders: Vec<ImportedOrder>, at: Timestamp) -> Result<u64> {
         let mut scope = Scope::new();
-        orders.into_iter().for_each(|order| scope.import_order(order));
+        for order in orders {
+            scope.import_order(order);
+        }
         match self.commit(&scope, None, at).await? {
             Outcome::Done(committed) => Ok(committed.orders.len() as u64),
             refused => Err(Error::Damaged(format!("orders to import: {refused:?}"))),

@@ -5,7 +5,7 @@ use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Batch, Error, Result, query};
 
 use super::{customers, transactions};
-use crate::scope::{Committed, Plan, PlannedOrder};
+use crate::scope::{Action, Committed, Plan, PlannedOrder};
 
 /// Writes everything that is planned. What it changes is locked by this transaction.
 pub(super) async fn plan<B: Backend>(
@@ -31,7 +31,7 @@ pub(super) async fn plan<B: Backend>(
 }
 
 fn is_new(planned: &PlannedOrder) -> bool {
-    planned.action.is_some_and(|action| action.is_new())
+    planned.action.is_some_and(Action::is_new)
 }
 
 fn is_changed(planned: &PlannedOrder) -> bool {
@@ -201,10 +201,7 @@ async fn replace_lines<B: Backend>(
 
 /// Notes in the history of each order what made this version of it.
 async fn record<B: Backend>(conn: &mut B::Connection, orders: &[PlannedOrder]) -> Result<()> {
-    let written = || {
-        let written = orders.iter().filter_map(|planned| Some((planned.action?, &planned.order)));
-        written
-    };
+    let written = || orders.iter().filter_map(|planned| Some((planned.action?, &planned.order)));
     let count = written().count();
     if count == 0 {
         return Ok(());

@@ -22,7 +22,8 @@ fn document(reference: &str) -> Value {
 }
 
 fn lines(documents: &[Value]) -> String {
-    documents.iter().map(|document| format!("{document}\n")).collect()
+    let lines: Vec<_> = documents.iter().map(Value::to_string).collect();
+    lines.join("\n") + "\n"
 }
 
 async fn each_line_is_an_order(world: World) {

@@ -35,8 +35,12 @@ impl Conflict {
         let mut rows = vec![
             row("Customer", customer, now.customer.name.clone()),
             row("Currency", currency.clone(), now.currency.clone()),
-            row("Reference", optional(&yours.reference), optional(&now.reference)),
-            row("Note", optional(&yours.note), optional(&now.note)),
+            row(
+                "Reference",
+                optional(yours.reference.as_deref()),
+                optional(now.reference.as_deref()),
+            ),
+            row("Note", optional(yours.note.as_deref()), optional(now.note.as_deref())),
         ];
         let lines = yours.numbered_lines();
         for place in 0..lines.len().max(now.lines.len()) {
@@ -66,10 +70,10 @@ impl Conflict {
             [
                 ("Name", input.name.clone()),
                 ("Email", input.email.clone()),
-                ("Street and number", optional(&address.line1)),
-                ("Second line", optional(&address.line2)),
-                ("Postal code", optional(&address.postal_code)),
-                ("City", optional(&address.city)),
+                ("Street and number", optional(address.line1.as_deref())),
+                ("Second line", optional(address.line2.as_deref())),
+                ("Postal code", optional(address.postal_code.as_deref())),
+                ("City", optional(address.city.as_deref())),
                 ("Country", country),
             ]
         };
@@ -83,8 +87,8 @@ fn row(label: &str, yours: String, now: String) -> Row {
     Row { label: label.to_owned(), yours, now }
 }
 
-fn optional(text: &Option<String>) -> String {
-    text.clone().unwrap_or_default()
+fn optional(text: Option<&str>) -> String {
+    text.unwrap_or_default().to_owned()
 }
 
 /// `40 × BOLT-8, Bolt M8, at 0.35, 21 % tax`
