@@ -48,6 +48,8 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
     let (api, description) = OpenApiRouter::with_openapi(openapi::base())
         .nest("/api/v1", api::routes())
         .split_for_parts();
+    let (link, link_description) = link::routes().split_for_parts();
+    let description = description.merge_from(link_description);
     let site = Site {
         clock: Arc::clone(&state.clock),
         random: state.random.clone(),
@@ -56,7 +58,7 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
     };
     let checked = state.clone();
     let routes = auth::require_token(api, api_token)
-        .merge(link::routes())
+        .merge(link)
         .merge(pages::routes())
         .merge(assets::routes())
         .merge(docs::routes(description, site.frame))

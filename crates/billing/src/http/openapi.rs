@@ -32,6 +32,7 @@ pub(super) fn base() -> OpenApi {
         (name = "orders", description = "The local copy of what was ordered"),
         (name = "invoices", description = "What is charged"),
         (name = "pull", description = "How the copy is kept equal to ordering"),
+        (name = "link", description = "Where ordering sends the browser"),
     )
 )]
 struct Base;
@@ -73,6 +74,25 @@ impl IntoResponses for PullProblems {
         let own =
             [P::UpstreamInvalid, P::UpstreamUnavailable, P::StaleProvider, P::UpstreamTimeout];
         problems(&[READ, &own].concat())
+    }
+}
+
+/// What the deep link may be answered with instead.
+pub(super) struct LinkProblems;
+
+impl IntoResponses for LinkProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let own = [
+            P::InvalidRequest,
+            P::NotFound,
+            P::Internal,
+            P::UpstreamInvalid,
+            P::Unavailable,
+            P::UpstreamUnavailable,
+            P::StaleProvider,
+            P::UpstreamTimeout,
+        ];
+        problems(&own)
     }
 }
 

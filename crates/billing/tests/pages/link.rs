@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, RETRY_AFTER};
-use contract::problem::ProblemCode;
+use contract::problem::{Problem, ProblemCode};
+use sqlx::{Connection as _, PgConnection};
 use testkit::postgres::Server;
 use wiremock::ResponseTemplate;
 
@@ -175,13 +176,28 @@ async fn what_is_not_a_number_is_said_not_to_be_one() {
 }
 
 #[tokio::test]
-async fn the_link_is_for_one_order() {
+async fn everything_that_is_wrong_with_a_link_is_told_at_once() {
     let world = World::new().await;
-    let several = world.get("/link/new_order?order=1001&order=1002").await;
-    says(several.text(400), &["One order at a time"]);
+    let many: Vec<_> = (1..=21).map(|number| format!("order={number}")).collect();
+    let too_many = format!("/link/new_order?{}", many.join("&"));
+    let page = world.get(&too_many).await;
+    says(page.text(400), &["The link names too many orders", "It names 21; 20 can be shown"]);
+
+    let page = world.get(&format!("{too_many}&order=x&order=1.5&order=7")).await;
+    let faults = ["“x” is not an order number", "“1.5” is not an order number", "It names 21;"];
+    says(page.text(400), &faults);
+    let document = world.get_json(&format!("{too_many}&order=x&order=1.5")).await;
+    assert_eq!(document.problem(400), ProblemCode::InvalidRequest);
+    let problem: Problem = serde_json::from_str(&document.body).unwrap();
+    assert_eq!(problem.errors.len(), 3, "{:?}", problem.errors);
     assert_eq!(world.ordering.received_requests().await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn the_same_order_several_times_is_one() {
+    let world = World::new().await;
     world.ordering_has(&order(1001)).await;
-    let the_same = world.get("/link/new_order?order=1001&order=1001").await;
+    let the_same = world.get("/link/new_order?order=1001&order=01001&order=&order=1001").await;
     assert_eq!(the_same.leads_to(), "/orders/1001/invoice");
 }
 
@@ -195,5 +211,24 @@ async fn a_database_that_is_away_is_waited_for() {
     assert_eq!(world.get_json(LINK).await.problem(503), ProblemCode::Unavailable);
     says(world.get("/invoices").await.text(503), &["not available right now"]);
     server.start_again().await;
+    assert_eq!(world.get(LINK).await.leads_to(), "/orders/1001/invoice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_hangs_is_not_waited_for_longer_than_the_link_may_take() {
+    let database = testkit::postgres::database().await;
+    let world = World::over(&database.url()).await;
+    world.ordering_has(&order(1001)).await;
+    let mut other = PgConnection::connect(&database.url()).await.unwrap();
+    let mut lock = other.begin().await.unwrap();
+    sqlx::query("lock table orders").execute(&mut *lock).await.unwrap();
+
+    // The lock stays until both are answered.
+    waits(&world.get(LINK).await);
+    assert_eq!(world.get_json(LINK).await.problem(503), ProblemCode::Unavailable);
+    let several = world.get("/link/new_order?order=1001&order=1002").await;
+    says(several.text(503), &["Billing cannot reach its own database."]);
+
+    lock.rollback().await.unwrap();
     assert_eq!(world.get(LINK).await.leads_to(), "/orders/1001/invoice");
 }

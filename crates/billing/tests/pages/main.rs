@@ -4,5 +4,6 @@ mod approve;
 mod every_page;
 mod invoices;
 mod link;
+mod several;
 mod sync;
 mod world;

@@ -56,15 +56,28 @@ impl World {
         Self { _file: Some(file), ..Self::over(&url).await }
     }
 
+    /// Over SQLite, with another ordering than the one that a test tells what to answer, for whose
+    /// answers the deep link has all the time they take.
+    pub(crate) async fn patient(address: &str) -> Self {
+        let file = testkit::sqlite::file();
+        let url = file.url();
+        let world = Self::made(&url, Some(address), Duration::from_mins(1)).await;
+        Self { _file: Some(file), ..world }
+    }
+
     /// Over the database at `url`.
     pub(crate) async fn over(url: &str) -> Self {
+        Self::made(url, None, LINK_TIMEOUT).await
+    }
+
+    async fn made(url: &str, address: Option<&str>, link_timeout: Duration) -> Self {
         let ordering = MockServer::start().await;
         let store = open(&url.parse().unwrap()).await.unwrap();
         let clock = ManualClock::at(AT);
         let shared: SharedClock = clock.clone();
         let random = Random::seeded(7);
         let source = SourceSettings {
-            ordering_url: ordering.uri().parse().unwrap(),
+            ordering_url: address.unwrap_or(&ordering.uri()).parse().unwrap(),
             ordering_token: None,
             pull_limit: 100,
             pull_timeout: Duration::from_secs(10),
@@ -78,7 +91,7 @@ impl World {
             expiry: Arc::new(expiry),
             clock: shared,
             random: random.clone(),
-            link_timeout: LINK_TIMEOUT,
+            link_timeout,
             ordering_url: "https://shop.example/ordering/".parse().unwrap(),
         };
         Self { store, clock, ordering, random, router: router(state, None), _file: None }
@@ -137,24 +150,22 @@ impl World {
     }
 
     pub(crate) async fn ordering_has_in(&self, epoch: i64, order: &Order) {
-        let FeedIdentity { feed_id, epoch } = identity(epoch);
-        let document = FeedOrder { feed_id, epoch, order: order.clone() };
-        self.ordering_answers(order.number, ResponseTemplate::new(200).set_body_json(document))
-            .await;
+        self.ordering_answers(order.number, with_order(epoch, order)).await;
     }
 
     /// Ordering knows no order of this number.
     pub(crate) async fn ordering_lacks(&self, number: i64) {
-        let problem = Problem {
-            feed: Some(identity(EPOCH)),
-            ..Problem::new(ProblemCode::NotFound, "There is no such order.")
-        };
-        self.ordering_answers(number, ResponseTemplate::new(404).set_body_json(problem)).await;
+        self.ordering_answers(number, no_such_order()).await;
     }
 
     /// Ordering answers the question for this order like this, whatever it answered before.
     pub(crate) async fn ordering_answers(&self, number: i64, answer: ResponseTemplate) {
         self.ordering.reset().await;
+        self.ordering_also_answers(number, answer).await;
+    }
+
+    /// Ordering answers the question for this order like this, and others as before.
+    pub(crate) async fn ordering_also_answers(&self, number: i64, answer: ResponseTemplate) {
         Mock::given(method("GET"))
             .and(path(format!("/feed/v1/orders/{number}")))
             .respond_with(answer)
@@ -233,7 +244,23 @@ pub(crate) fn says(text: &str, parts: &[&str]) {
     }
 }
 
-fn identity(epoch: i64) -> FeedIdentity {
+/// Ordering's answer with an order, of an epoch.
+pub(crate) fn with_order(epoch: i64, order: &Order) -> ResponseTemplate {
+    let FeedIdentity { feed_id, epoch } = identity(epoch);
+    let document = FeedOrder { feed_id, epoch, order: order.clone() };
+    ResponseTemplate::new(200).set_body_json(document)
+}
+
+/// Ordering's answer that there is no such order.
+pub(crate) fn no_such_order() -> ResponseTemplate {
+    let problem = Problem {
+        feed: Some(identity(EPOCH)),
+        ..Problem::new(ProblemCode::NotFound, "There is no such order.")
+    };
+    ResponseTemplate::new(404).set_body_json(problem)
+}
+
+pub(crate) fn identity(epoch: i64) -> FeedIdentity {
     FeedIdentity { feed_id: FEED.parse().unwrap(), epoch: Epoch(epoch) }
 }
 

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use contract::money;
 use contract::problem::{Problem, ProblemCode};
+use kit::db;
 use kit::http::etag::IfMatch;
 use kit::http::frame::Frame;
 use kit::http::read::Params;
@@ -77,7 +78,7 @@ impl Doubt {
         }
     }
 
-    fn reason(self) -> &'static str {
+    pub(in crate::http) fn reason(self) -> &'static str {
         match self {
             Self::NoAnswer => "Ordering did not answer",
             Self::NotKnown => "Ordering does not know this order right now",
@@ -119,8 +120,7 @@ pub(super) async fn of_order(
     let number = order_number(&number)?;
     let doubt = Doubt::read(&params);
     let siblings = siblings(&state, number).await?;
-    let live = siblings.iter().find(|invoice| invoice.state.is_live());
-    if let Some(invoice) = live.or(siblings.first()).cloned() {
+    if let Some(invoice) = foremost(&siblings).cloned() {
         let page = InvoicePage { doubt, ..page(&state, invoice, siblings).await? };
         return Ok(page.into_response());
     }
@@ -172,9 +172,15 @@ pub(super) async fn approve(
 }
 
 /// The newest invoices of an order, newest first.
-async fn siblings(state: &AppState, number: i64) -> Result<Vec<Invoice>> {
+pub(in crate::http) async fn siblings(state: &AppState, number: i64) -> db::Result<Vec<Invoice>> {
     let filter = InvoiceFilter { order_number: Some(number), ..InvoiceFilter::default() };
-    Ok(state.store.invoices(&filter, SIBLINGS).await?)
+    state.store.invoices(&filter, SIBLINGS).await
+}
+
+/// Of an order's invoices, newest first, the one that stands for it: the live one, else the newest.
+/// `None` when there is none.
+pub(in crate::http) fn foremost(siblings: &[Invoice]) -> Option<&Invoice> {
+    siblings.iter().find(|invoice| invoice.state.is_live()).or(siblings.first())
 }
 
 async fn page(
@@ -195,7 +201,7 @@ async fn page(
 }
 
 /// Where the browser finds the order in ordering.
-fn order_address(state: &AppState, number: i64) -> String {
+pub(in crate::http) fn order_address(state: &AppState, number: i64) -> String {
     format!("{}/orders/{number}", state.ordering_url.as_str().trim_end_matches('/'))
 }
 

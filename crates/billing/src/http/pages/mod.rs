@@ -16,8 +16,8 @@ use axum::routing::{get, post};
 use contract::problem::{Problem, ProblemCode};
 use kit::http::frame::Frame;
 
-pub(super) use invoice::Doubt;
-pub(super) use waiting::WaitingPage;
+pub(super) use invoice::{Doubt, foremost, order_address, siblings};
+pub(super) use waiting::{WaitingPage, reason};
 
 use super::AppState;
 use crate::error::Result;

@@ -20,13 +20,18 @@ pub(in crate::http) struct WaitingPage {
 impl WaitingPage {
     /// The page for order `number`, with `code` as what is in the way.
     pub(in crate::http) fn new(number: i64, code: ProblemCode, retry_seconds: u64) -> Self {
-        let reason = match code {
-            ProblemCode::Unavailable => "Billing cannot reach its own database.",
-            ProblemCode::UpstreamInvalid | ProblemCode::StaleProvider => {
-                "What ordering answers cannot be used, and billing has no copy of this order yet."
-            }
-            _ => "Ordering does not answer, and billing has no copy of this order yet.",
-        };
-        Self { frame: frame(""), number, reason, retry_seconds }
+        Self { frame: frame(""), number, reason: reason(code), retry_seconds }
+    }
+}
+
+/// Why there is nothing to show of an order, with `code` as what is in the way.
+pub(in crate::http) fn reason(code: ProblemCode) -> &'static str {
+    match code {
+        ProblemCode::Unavailable => "Billing cannot reach its own database.",
+        ProblemCode::Internal => "Something went wrong in billing itself.",
+        ProblemCode::UpstreamInvalid | ProblemCode::StaleProvider => {
+            "What ordering answers cannot be used, and billing has no copy of this order yet."
+        }
+        _ => "Ordering does not answer, and billing has no copy of this order yet.",
     }
 }
