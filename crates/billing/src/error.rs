@@ -42,7 +42,11 @@ impl Error {
             Self::Database(error) | Self::Pull(PullError::Database(error)) => of_database(&error),
             Self::Pull(error) => {
                 error.warn("a pull on demand failed");
-                Problem::new(code_of(&error), format!("{error}."))
+                let mut detail = error.to_string();
+                if !detail.ends_with('.') {
+                    detail.push('.');
+                }
+                Problem::new(code_of(&error), detail)
             }
         }
     }

@@ -154,7 +154,7 @@ impl Fault {
     /// Logs it, with what only the log may know. For the boundary that handles it.
     pub fn warn(&self, message: &str) {
         tracing::warn!(
-            error = %self,
+            error = self.to_string(),
             upstream.status = self.status,
             upstream.code = self.original_code,
             upstream.request_id = self.request_id,

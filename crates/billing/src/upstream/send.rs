@@ -183,7 +183,9 @@ fn is_xml(headers: &HeaderMap) -> bool {
 /// What lies at the bottom says what happened; what lies above, which library noticed.
 fn bottom(error: &reqwest::Error) -> String {
     let cause = iter::successors(Some(error as &dyn Error), |&error| error.source()).last();
-    one_line(&cause.map(ToString::to_string).unwrap_or_default())
+    let text = cause.map(ToString::to_string).unwrap_or_default();
+    // Numbers that only this operating system knows.
+    one_line(text.split(" (os error").next().unwrap_or_default())
 }
 
 /// In what a document is of another shape. What was found instead is not repeated.

@@ -354,6 +354,7 @@ async fn our_caller_gets_what_the_table_says() {
             assert_eq!((problem.code, told.status.as_u16()), (code, code.status()), "{what}");
             assert!(problem.detail.starts_with("Ordering answered "), "{what}: {problem:?}");
             assert!(problem.detail.contains(message), "{what}: {problem:?}");
+            assert!(problem.detail.ends_with('.') && !problem.detail.ends_with(".."), "{what}");
             assert!(!problem.detail.contains("secret"), "{what}: {problem:?}");
         }
     }
