@@ -9,6 +9,8 @@ use kit::random::Random;
 use kit::settings::ListenError;
 use tokio::net::TcpListener;
 
+use crate::dispatch::Dispatcher;
+use crate::dispatch::receiver::Receiver;
 use crate::expiry::Expiry;
 use crate::http::{self, AppState};
 use crate::pull::Puller;
@@ -74,7 +76,7 @@ pub async fn listen(settings: &ServeSettings) -> Result<TcpListener, ListenError
 /// Starts the service on `listener` as tasks of `lifecycle`; brings the schema up to date first.
 ///
 /// # Errors
-/// When the database cannot be opened.
+/// When a setting of the dispatch is wrong, or the database cannot be opened.
 pub async fn serve(
     settings: ServeSettings,
     listener: TcpListener,
@@ -82,16 +84,23 @@ pub async fn serve(
     clock: SharedClock,
     random: Random,
 ) -> Result<(), BoxError> {
-    let store = open(&settings.database.database_url).await?;
+    // First of all, so that a wrong setting leaves everything as it is.
+    let receiver = Receiver::new(&settings.dispatch, Arc::clone(&clock))?;
     let client = FeedClient::new(&settings.source, Arc::clone(&clock))?;
+    let store = open(&settings.database.database_url).await?;
     let puller =
         Arc::new(Puller::new(Arc::clone(&store), client, Arc::clone(&clock), random.clone()));
     let expiry =
         Arc::new(Expiry::new(Arc::clone(&store), Arc::clone(&clock), settings.approval_expiry));
+    let dispatcher = receiver.map(|receiver| {
+        let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
+        Arc::new(Dispatcher::new(store, receiver, clock, random.clone()))
+    });
     let state = AppState {
         store,
         puller: Arc::clone(&puller),
         expiry: Arc::clone(&expiry),
+        dispatcher: dispatcher.clone(),
         clock,
         random,
         link_timeout: settings.link_timeout,
@@ -99,6 +108,10 @@ pub async fn serve(
     };
     lifecycle.spawn("pull loop", puller.run(settings.pull_interval, lifecycle.shutdown_token()));
     lifecycle.spawn("expiry loop", expiry.run(lifecycle.shutdown_token()));
+    if let Some(dispatcher) = dispatcher {
+        let workers = settings.dispatch.dispatch_workers.into();
+        lifecycle.spawn("dispatch loop", dispatcher.run(workers, lifecycle.shutdown_token()));
+    }
     lifecycle.serve("billing", listener, http::router(state, settings.api_token));
     Ok(())
 }

@@ -102,6 +102,41 @@ pub struct SourceSettings {
     pub pull_timeout: Duration,
 }
 
+/// Where approved invoices are handed over to.
+#[derive(Clone, Debug, Args)]
+pub struct DispatchSettings {
+    /// Where to hand approved invoices over, by a signed POST each; dispatch is off without it.
+    ///
+    /// A fault of the other side (no connection, no answer in time, 5xx, 408, 429) is tried again
+    /// after 2 s, 4 s, 8 s and so on up to an hour, and given up after 16 attempts, which takes 5
+    /// to 8 hours. Any other 4xx is given up at once. What was given up can be tried again from the
+    /// invoice's page.
+    #[arg(
+        long,
+        env = "BILLING_DISPATCH_URL",
+        hide_env_values = true,
+        value_parser = http_url
+    )]
+    pub dispatch_url: Option<Url>,
+
+    /// Secret that signs what is handed over: whsec_ and 24 to 64 bytes in base64.
+    #[arg(long, env = "BILLING_DISPATCH_SECRET", hide_env_values = true)]
+    pub dispatch_secret: Option<Secret>,
+
+    /// How many invoices this process hands over at the same time.
+    #[arg(
+        long,
+        env = "BILLING_DISPATCH_WORKERS",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u16).range(1..=100)
+    )]
+    pub dispatch_workers: u16,
+
+    /// How long one attempt may take, from connecting to the end of the answer.
+    #[arg(long, env = "BILLING_DISPATCH_TIMEOUT", default_value = "30s", value_parser = duration)]
+    pub dispatch_timeout: Duration,
+}
+
 /// How to serve.
 #[derive(Clone, Debug, Args)]
 pub struct ServeSettings {
@@ -151,6 +186,10 @@ pub struct ServeSettings {
         value_name = "DURATION"
     )]
     pub approval_expiry: Duration,
+
+    /// Where approved invoices are handed over to.
+    #[command(flatten)]
+    pub dispatch: DispatchSettings,
 
     /// Bearer token that callers of the API must present.
     #[arg(long, env = "BILLING_API_TOKEN", hide_env_values = true)]

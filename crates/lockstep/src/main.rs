@@ -93,6 +93,12 @@ async fn run(cli: &Cli) -> Result<(), BoxError> {
         pull_interval: cli.pull_interval,
         link_timeout: Duration::from_secs(2),
         approval_expiry: Duration::from_hours(30 * 24),
+        dispatch: billing::settings::DispatchSettings {
+            dispatch_url: None,
+            dispatch_secret: None,
+            dispatch_workers: 1,
+            dispatch_timeout: Duration::from_secs(30),
+        },
         api_token: None,
     };
     // Each has to know where the other is, which port 0 leaves open until both are bound.

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use contract::problem::ProblemCode;
 use kit::clock::SharedClock;
+use kit::http::etag::IfMatch;
 use kit::http::site::Site;
 use kit::http::{assets, auth, docs, health};
 use kit::random::Random;
@@ -19,10 +21,11 @@ use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
+use crate::dispatch::Dispatcher;
 use crate::error::{Error, Result};
 use crate::expiry::Expiry;
 use crate::pull::Puller;
-use crate::store::Store;
+use crate::store::{AfterApproval, Approval, Redispatch, Store};
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -33,6 +36,8 @@ pub struct AppState {
     pub puller: Arc<Puller>,
     /// Lets invoices expire, in the background.
     pub expiry: Arc<Expiry>,
+    /// Hands approved invoices over; `None` when dispatch is off.
+    pub dispatcher: Option<Arc<Dispatcher>>,
     /// The time.
     pub clock: SharedClock,
     /// Ids.
@@ -41,6 +46,32 @@ pub struct AppState {
     pub link_timeout: Duration,
     /// Where the browser finds ordering, for links back.
     pub ordering_url: Url,
+}
+
+impl AppState {
+    /// Approves an invoice; when dispatch is on, it begins at once.
+    async fn approve(&self, id: &str, expected: Option<&IfMatch>) -> Result<Approval> {
+        let then = match self.dispatcher {
+            Some(_) => AfterApproval::Dispatch,
+            None => AfterApproval::Nothing,
+        };
+        let approval = self.store.approve(id, expected, then, self.clock.now()).await?;
+        if let Some(dispatcher) = &self.dispatcher {
+            dispatcher.wake();
+        }
+        Ok(approval)
+    }
+
+    /// Lets a dispatch that has failed begin anew, at once.
+    async fn redispatch(&self, id: &str, expected: Option<&IfMatch>) -> Result<Redispatch> {
+        let Some(dispatcher) = &self.dispatcher else {
+            let detail = "Dispatch is switched off here, so nothing can be tried again.";
+            return Err(Error::new(ProblemCode::Conflict, detail));
+        };
+        let redispatch = self.store.redispatch(id, expected, self.clock.now()).await?;
+        dispatcher.wake();
+        Ok(redispatch)
+    }
 }
 
 /// All addresses of the service. Callers of the API must present `api_token`, when there is one.
@@ -76,6 +107,7 @@ async fn not_ready(state: AppState) -> health::Reasons {
     }
     reasons.extend(state.puller.blocked());
     reasons.extend(state.expiry.blocked());
+    reasons.extend(state.dispatcher.as_ref().and_then(|dispatcher| dispatcher.blocked()));
     reasons
 }
 

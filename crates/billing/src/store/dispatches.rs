@@ -117,11 +117,13 @@ pub(super) async fn redispatch<B: Backend>(
     at: Timestamp,
 ) -> Result<Redispatch> {
     let Some(invoice) = lock::<B>(conn, id).await? else { return Ok(Redispatch::NotFound) };
-    if expected.is_some_and(|expected| !expected.allows(invoice.version)) {
-        return Ok(Redispatch::VersionConflict(invoice.version));
-    }
+    // Before the version, which counts only where the wish could be granted at all (RFC 9110,
+    // section 13.2.1).
     if invoice.dispatch != Some(DispatchState::Failed) {
         return Ok(Redispatch::WrongState(invoice.dispatch));
+    }
+    if expected.is_some_and(|expected| !expected.allows(invoice.version)) {
+        return Ok(Redispatch::VersionConflict(invoice.version));
     }
     query::<B>("update dispatches set failures = 0, next_attempt_at = $1 where invoice_id = $2")
         .bind(at.micros())

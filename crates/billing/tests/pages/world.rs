@@ -89,6 +89,7 @@ impl World {
             store: Arc::clone(&store),
             puller: Arc::new(puller),
             expiry: Arc::new(expiry),
+            dispatcher: None,
             clock: shared,
             random: random.clone(),
             link_timeout,

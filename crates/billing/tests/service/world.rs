@@ -76,6 +76,7 @@ impl World {
             store: Arc::clone(&store),
             puller: Arc::clone(&puller),
             expiry: Arc::clone(&expiry),
+            dispatcher: None,
             clock: clock.clone(),
             random: Random::seeded(11),
             link_timeout: PULL_TIMEOUT,

@@ -253,6 +253,9 @@ async fn what_has_failed_begins_anew_when_somebody_asks(fixture: Fixture) {
     assert!(fixture.record(&first, &failed(later(2)), later(2)).await);
     assert_eq!(fixture.claim(later(1_000_000)).await, None);
 
+    let stale = IfMatch::Versions(vec![2]);
+    let conflict = fixture.store.redispatch(&approved.id, Some(&stale), AT).await.unwrap();
+    assert_eq!(conflict, Redispatch::VersionConflict(3));
     let Redispatch::Pending(pending) = fixture.redispatch(&approved.id, later(50)).await else {
         panic!("was to be tried again");
     };
@@ -283,10 +286,6 @@ async fn only_what_has_failed_is_tried_again(fixture: Fixture) {
     fixture.take_in(&pulled(order(2, 1, 1))).await;
     let awaiting = fixture.in_state(2, InvoiceState::AwaitingApproval).await.remove(0);
     assert_eq!(fixture.redispatch(&awaiting.id, AT).await, wrong(None));
-
-    let stale = IfMatch::Versions(vec![1]);
-    let conflict = fixture.store.redispatch(id, Some(&stale), AT).await.unwrap();
-    assert_eq!(conflict, Redispatch::VersionConflict(3));
 }
 
 async fn a_credited_invoice_is_dispatched_as_it_was_approved(fixture: Fixture) {

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use contract::problem::{Problem, ProblemCode};
-use kit::http::etag::{IfMatch, of_version};
+use kit::http::etag::of_version;
 use kit::http::list;
 use kit::http::read::{Params, Violations};
 use serde::Serialize;
@@ -14,12 +14,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::tagged;
+use super::{if_match, tagged};
 use crate::error::{Error, Result};
 use crate::http::openapi::{ApproveProblems, FindProblems, ReadProblems};
 use crate::http::{AppState, invoice_id, no_invoice};
 use crate::invoice::{Invoice, InvoiceState};
-use crate::store::{AfterApproval, Approval, InvoiceFilter};
+use crate::store::{Approval, InvoiceDetail, InvoiceFilter};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(approve))
@@ -72,7 +72,7 @@ async fn list(State(state): State<AppState>, params: Params) -> Result<Json<Invo
     tag = "invoices",
     params(("id" = String, Path, description = "The invoice's id")),
     responses(
-        (status = 200, body = Invoice, headers(
+        (status = 200, body = InvoiceDetail, headers(
             ("ETag" = String, description = "The invoice's version"),
         )),
         FindProblems,
@@ -85,13 +85,15 @@ async fn get(
     headers: HeaderMap,
 ) -> Result<Response> {
     params.expect_none()?;
-    let invoice = state.store.invoice(&invoice_id(&id)?).await?.ok_or_else(no_invoice)?;
-    Ok(tagged(&headers, of_version(invoice.version), &invoice))
+    let detail = state.store.invoice_detail(&invoice_id(&id)?).await?.ok_or_else(no_invoice)?;
+    Ok(tagged(&headers, of_version(detail.invoice.version), &detail))
 }
 
 /// Approve an invoice
 ///
 /// Makes it binding and gives it the next number of the year. An approved invoice stays as it is.
+/// Where dispatch is on, the invoice is then handed over to the customer's system: `dispatch` is
+/// `pending` until that has accepted it, or has failed to.
 #[utoipa::path(
     post,
     path = "/invoices/{id}/approve",
@@ -115,16 +117,9 @@ async fn approve(
     headers: HeaderMap,
 ) -> Result<Response> {
     params.expect_none()?;
-    let expected = IfMatch::read(&headers).map_err(|violation| {
-        let code = ProblemCode::InvalidRequest;
-        Problem::with_violations(code, code.title(), vec![violation])
-    })?;
+    let expected = if_match(&headers)?;
     let id = invoice_id(&id)?;
-    match state
-        .store
-        .approve(&id, expected.as_ref(), AfterApproval::Nothing, state.clock.now())
-        .await?
-    {
+    match state.approve(&id, expected.as_ref()).await? {
         Approval::Approved(invoice) => {
             Ok(tagged(&HeaderMap::new(), of_version(invoice.version), &*invoice))
         }

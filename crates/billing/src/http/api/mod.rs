@@ -1,5 +1,6 @@
 //! The API for other programs, under `/api/v1`.
 
+mod dispatch;
 mod invoices;
 mod orders;
 mod pull;
@@ -8,15 +9,29 @@ use axum::Json;
 use axum::http::header::{CACHE_CONTROL, ETAG};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use kit::http::etag;
+use contract::problem::{Problem, ProblemCode};
+use kit::http::etag::{self, IfMatch};
 use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::AppState;
+use crate::error::Result;
 
 /// The API's routes, without their prefix.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(orders::routes()).merge(invoices::routes()).merge(pull::routes())
+    OpenApiRouter::new()
+        .merge(orders::routes())
+        .merge(invoices::routes())
+        .merge(dispatch::routes())
+        .merge(pull::routes())
+}
+
+/// For which version a change is meant; `None` for any.
+fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>> {
+    Ok(IfMatch::read(headers).map_err(|violation| {
+        let code = ProblemCode::InvalidRequest;
+        Problem::with_violations(code, code.title(), vec![violation])
+    })?)
 }
 
 /// A document with its entity tag; only the tag when the caller has this very document.

@@ -21,7 +21,7 @@ use super::{AppState, frame, order_number};
 use crate::error::Result;
 use crate::http::{invoice_id, no_invoice};
 use crate::invoice::{Invoice, InvoiceState};
-use crate::store::{AfterApproval, Approval, InvoiceFilter, StoredOrder};
+use crate::store::{Approval, InvoiceFilter, StoredOrder};
 
 /// How many invoices of one order are listed, newest first.
 const SIBLINGS: i64 = 20;
@@ -150,11 +150,7 @@ pub(super) async fn approve(
     let id = invoice_id(&id)?;
     let seen = Seen::read(fields)?;
     let version = IfMatch::Versions(vec![seen.version]);
-    let invoice = match state
-        .store
-        .approve(&id, Some(&version), AfterApproval::Nothing, state.clock.now())
-        .await?
-    {
+    let invoice = match state.approve(&id, Some(&version)).await? {
         Approval::Approved(_) => {
             return Ok(Redirect::to(&format!("/invoices/{id}?notice=approved")).into_response());
         }
