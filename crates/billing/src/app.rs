@@ -29,7 +29,7 @@ pub async fn run(command: Command) -> Result<(), BoxError> {
         Command::Serve(settings) => {
             let mut lifecycle = Lifecycle::new()?;
             let listener = listen(&settings).await?;
-            serve(settings, listener, &mut lifecycle, clock, random).await?;
+            serve(*settings, listener, &mut lifecycle, clock, random).await?;
             Ok(lifecycle.run().await?)
         }
         Command::Migrate(database) => {

@@ -29,7 +29,7 @@ pub struct Cli {
 pub enum Command {
     /// Serve the pages and the API, and pull from ordering; brings the schema up to date first.
     #[command(after_help = DURATION_HELP)]
-    Serve(ServeSettings),
+    Serve(Box<ServeSettings>),
     /// Bring the database schema up to date and exit.
     Migrate(DatabaseSettings),
     /// Pull until there is nothing more, print the counts and exit.

@@ -1,5 +1,7 @@
 //! Money, times and addresses for people. Also the filters that the page templates use.
 
+use std::time::Duration;
+
 use contract::order::Address;
 use contract::time::Timestamp;
 use iso_currency::Currency;
@@ -98,12 +100,22 @@ pub fn time_of_day(time: Timestamp) -> String {
 
 /// How long ago, in the largest unit that fits: `12 s ago`.
 pub fn ago(time: Timestamp, now: Timestamp) -> String {
-    let seconds = now.since(time).as_secs();
+    format!("{} ago", span(now.since(time)))
+}
+
+/// How long until then, in the largest unit that fits: `in 12 s`.
+pub fn ahead(time: Timestamp, now: Timestamp) -> String {
+    format!("in {}", span(time.since(now)))
+}
+
+/// A span of time in the largest unit that fits: `12 s`.
+fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
     match seconds {
-        0..60 => format!("{seconds} s ago"),
-        60..3_600 => format!("{} min ago", seconds / 60),
-        3_600..86_400 => format!("{} h ago", seconds / 3_600),
-        _ => format!("{} d ago", seconds / 86_400),
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
     }
 }
 
@@ -189,7 +201,8 @@ mod tests {
         assert_eq!(date(time), "1 May 2026");
         assert_eq!(date_time(time), "1 May 2026, 10:00 UTC");
         assert_eq!(time_of_day(time), "10:00");
-        assert_eq!(ago(time, time + std::time::Duration::from_secs(90)), "1 min ago");
+        assert_eq!(ago(time, time + Duration::from_secs(90)), "1 min ago");
+        assert_eq!(ahead(time + Duration::from_secs(7_200), time), "in 2 h");
         assert_eq!(
             (tax_rate(2100), tax_rate(550), tax_rate(0)),
             ("21 %".into(), "5.5 %".into(), "0 %".into())

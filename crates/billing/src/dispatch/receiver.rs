@@ -80,3 +80,39 @@ impl Receiver {
         self.upstream.tell(request.body(attempt.payload.clone())).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kit::clock::SystemClock;
+
+    use super::*;
+
+    fn set_up(url: Option<&str>, secret: Option<&str>) -> Result<bool, String> {
+        let settings = DispatchSettings {
+            dispatch_url: url.map(|url| url.parse().unwrap()),
+            dispatch_secret: secret.map(|secret| secret.parse().unwrap()),
+            dispatch_workers: 5,
+            dispatch_timeout: Duration::from_secs(30),
+        };
+        let receiver = Receiver::new(&settings, Arc::new(SystemClock));
+        receiver.map(|receiver| receiver.is_some()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_setting_that_is_missing_or_wrong_is_named_but_not_repeated() {
+        let url = Some("https://customer.example/hooks");
+        let secret = Some("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+        assert_eq!(set_up(None, None), Ok(false));
+        assert_eq!(set_up(None, secret), Ok(false));
+        assert_eq!(set_up(url, secret), Ok(true));
+        let missing = set_up(url, None).unwrap_err();
+        assert!(missing.contains("--dispatch-secret (BILLING_DISPATCH_SECRET)"), "{missing}");
+        for wrong in ["whsec_c2hvcnQ=", "whsec_no base64", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"] {
+            let told = set_up(url, Some(wrong)).unwrap_err();
+            assert!(told.contains("--dispatch-secret (BILLING_DISPATCH_SECRET)"), "{told}");
+            assert!(!told.contains(wrong.trim_start_matches("whsec_")), "{told}");
+        }
+    }
+}

@@ -41,9 +41,9 @@ pub(super) fn ending(fault: &Fault, failures: i64, now: Timestamp, draw: f64) ->
 
 /// The pause after so many failures, jitter not counted.
 fn pause(failures: i64) -> Duration {
-    let doublings = u32::try_from(failures - 1).unwrap_or(0);
-    let factor = 2_u32.checked_pow(doublings).unwrap_or(u32::MAX);
-    FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE)
+    // More doublings than this are beyond the longest pause anyway.
+    let doublings = (failures - 1).clamp(0, 20);
+    FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]

@@ -240,7 +240,8 @@ pub struct InvoiceDetail {
     /// The invoice.
     #[serde(flatten)]
     pub invoice: Invoice,
-    /// How its dispatch went so far; `None` when it was never to be dispatched.
+    /// How its dispatch went so far; `None`, and left out, when it was never to be dispatched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispatch_detail: Option<DispatchDetail>,
 }
 

@@ -1,6 +1,7 @@
 //! The pages and the deep link, as a browser meets them.
 
 mod approve;
+mod dispatch;
 mod every_page;
 mod invoices;
 mod link;

@@ -8,12 +8,14 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderName, Request, StatusCode, request};
+use billing::dispatch::Dispatcher;
+use billing::dispatch::receiver::Receiver;
 use billing::expiry::Expiry;
 use billing::http::{AppState, router};
 use billing::invoice::Invoice;
 use billing::pull::Puller;
 use billing::pull::client::FeedClient;
-use billing::settings::SourceSettings;
+use billing::settings::{DispatchSettings, SourceSettings};
 use billing::store::{Applied, InvoiceFilter, Received, Store, open};
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity, FeedOrder, FeedPage, SequenceNr};
 use contract::money::Totals;
@@ -43,6 +45,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) ordering: MockServer,
     random: Random,
+    state: AppState,
     router: Router,
     // Removes the database when the test is over.
     _file: Option<TestFile>,
@@ -95,7 +98,31 @@ impl World {
             link_timeout,
             ordering_url: "https://shop.example/ordering/".parse().unwrap(),
         };
-        Self { store, clock, ordering, random, router: router(state, None), _file: None }
+        let router = router(state.clone(), None);
+        Self { store, clock, ordering, random, state, router, _file: None }
+    }
+
+    /// Switches dispatch on, to a customer's system at `url`; its loop does not run.
+    pub(crate) fn dispatch_to(&mut self, url: &str) -> Arc<Dispatcher> {
+        let settings = DispatchSettings {
+            dispatch_url: Some(url.parse().unwrap()),
+            dispatch_secret: Some(
+                "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().unwrap(),
+            ),
+            dispatch_workers: 1,
+            dispatch_timeout: Duration::from_secs(10),
+        };
+        let receiver = Receiver::new(&settings, self.clock.clone()).unwrap().unwrap();
+        let (store, random) = (Arc::clone(&self.store), self.random.clone());
+        let dispatcher = Arc::new(Dispatcher::new(store, receiver, self.clock.clone(), random));
+        self.switch_dispatch(Some(Arc::clone(&dispatcher)));
+        dispatcher
+    }
+
+    /// Switches dispatch on or off.
+    pub(crate) fn switch_dispatch(&mut self, dispatcher: Option<Arc<Dispatcher>>) {
+        self.state.dispatcher = dispatcher;
+        self.router = router(self.state.clone(), None);
     }
 
     /// Opens a page like a browser.

@@ -211,6 +211,7 @@ async fn the_other_addresses_answer_without_a_token() {
         "/invoices",
         "/invoices/{id}",
         "/invoices/{id}/approve",
+        "/invoices/{id}/dispatch/retry",
         "/pull",
         "/pull/token",
     ] {

@@ -6,6 +6,8 @@ mod world;
 
 mod api;
 mod bad_answers;
+mod dispatch_loop;
+mod dispatching;
 mod expiring;
 mod faults;
 mod histories;

@@ -121,6 +121,7 @@ async fn only_callers_with_the_token_reach_the_api() {
         ("GET", "/api/v1/orders/1"),
         ("GET", "/api/v1/invoices"),
         ("POST", "/api/v1/invoices/1/approve"),
+        ("POST", "/api/v1/invoices/1/dispatch/retry"),
         ("GET", "/api/v1/pull"),
         ("POST", "/api/v1/pull"),
         ("PUT", "/api/v1/pull/token"),

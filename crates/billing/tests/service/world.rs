@@ -7,11 +7,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use billing::dispatch::Dispatcher;
+use billing::dispatch::receiver::Receiver;
 use billing::expiry::Expiry;
 use billing::http::{AppState, router};
 use billing::pull::client::FeedClient;
 use billing::pull::{Counts, PullError, Puller};
-use billing::settings::SourceSettings;
+use billing::settings::{DispatchSettings, SourceSettings};
 use billing::store::{InvoiceFilter, PullState, Store, open};
 use contract::feed::ContinuationToken;
 use kit::clock::ManualClock;
@@ -27,6 +29,10 @@ use crate::ordering::{AT, order, page};
 pub(crate) const PULL_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long an invoice may await approval.
 pub(crate) const EXPIRY: Duration = Duration::from_hours(30 * 24);
+/// How long billing waits for the customer's system.
+pub(crate) const DISPATCH_TIMEOUT: Duration = Duration::from_millis(500);
+/// What signs invoices that are handed over.
+pub(crate) const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// What callers of billing's API must present, and what billing presents to ordering.
 pub(crate) const TOKEN: &str = "s3cret";
 
@@ -38,6 +44,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) ordering: MockServer,
     pub(crate) database_url: String,
+    state: AppState,
     router: Router,
     // Removes the database when the test is over.
     _database: Box<dyn Any>,
@@ -82,8 +89,44 @@ impl World {
             link_timeout: PULL_TIMEOUT,
             ordering_url: ordering.uri().parse().unwrap(),
         };
-        let router = router(state, Some(TOKEN.parse().unwrap()));
-        Self { store, puller, expiry, clock, ordering, database_url, router, _database: database }
+        let router = router(state.clone(), Some(TOKEN.parse().unwrap()));
+        let _database = database;
+        Self { store, puller, expiry, clock, ordering, database_url, state, router, _database }
+    }
+
+    /// Switches dispatch on, to the customer's system at `url`; its loop does not run.
+    pub(crate) fn dispatch_to(&mut self, url: &str) -> Arc<Dispatcher> {
+        let dispatcher = self.dispatcher(url, DISPATCH_TIMEOUT);
+        self.switch_dispatch(Some(Arc::clone(&dispatcher)));
+        dispatcher
+    }
+
+    /// Switches dispatch off.
+    pub(crate) fn dispatch_off(&mut self) {
+        self.switch_dispatch(None);
+    }
+
+    fn switch_dispatch(&mut self, dispatcher: Option<Arc<Dispatcher>>) {
+        self.state.dispatcher = dispatcher;
+        self.router = router(self.state.clone(), Some(TOKEN.parse().unwrap()));
+    }
+
+    /// The dispatch of another process on the same database, to the customer's system at `url`,
+    /// which may take its time.
+    pub(crate) fn patient_dispatcher(&self, url: &str) -> Arc<Dispatcher> {
+        self.dispatcher(url, Duration::from_mins(1))
+    }
+
+    fn dispatcher(&self, url: &str, timeout: Duration) -> Arc<Dispatcher> {
+        let settings = DispatchSettings {
+            dispatch_url: Some(url.parse().unwrap()),
+            dispatch_secret: Some(SECRET.parse().unwrap()),
+            dispatch_workers: 5,
+            dispatch_timeout: timeout,
+        };
+        let receiver = Receiver::new(&settings, self.clock.clone()).unwrap().unwrap();
+        let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
+        Arc::new(Dispatcher::new(store, receiver, clock, Random::seeded(17)))
     }
 
     /// Another puller over the same database, as another process has it: from the ordering at

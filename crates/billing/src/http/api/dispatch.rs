@@ -71,11 +71,11 @@ async fn retry(
 }
 
 /// Why a dispatch that stands so is not tried again.
-fn refusal(state: Option<DispatchState>) -> &'static str {
+fn refusal(state: Option<DispatchState>) -> String {
     match state {
-        Some(DispatchState::Pending) => "The invoice's dispatch is pending: it is tried already.",
-        Some(DispatchState::Delivered) => "The invoice is delivered already.",
-        Some(DispatchState::Failed) => "The invoice's dispatch has failed.",
-        None => "The invoice is not one that is dispatched.",
+        Some(state) => {
+            format!("The invoice's dispatch is {state}, so there is nothing to try again.")
+        }
+        None => "The invoice is not one that is dispatched.".to_owned(),
     }
 }

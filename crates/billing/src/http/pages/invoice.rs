@@ -10,18 +10,20 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use contract::money;
 use contract::problem::{Problem, ProblemCode};
+use contract::time::Timestamp;
 use kit::db;
 use kit::http::etag::IfMatch;
 use kit::http::frame::Frame;
 use kit::http::read::Params;
 use kit::show;
 
+use super::dispatch::Dispatch;
 use super::seen::{ChangedPage, Fact, Seen, facts};
 use super::{AppState, frame, order_number};
 use crate::error::Result;
 use crate::http::{invoice_id, no_invoice};
 use crate::invoice::{Invoice, InvoiceState};
-use crate::store::{Approval, InvoiceFilter, StoredOrder};
+use crate::store::{Approval, InvoiceDetail, InvoiceFilter, StoredOrder};
 
 /// How many invoices of one order are listed, newest first.
 const SIBLINGS: i64 = 20;
@@ -40,6 +42,8 @@ struct InvoicePage {
     siblings: Vec<Invoice>,
     /// The order in ordering.
     order_address: String,
+    /// How its dispatch stands; `None` when it was never to be dispatched.
+    dispatch: Option<Dispatch>,
 }
 
 /// The page of an order that has no invoice: it was removed before there was one.
@@ -185,6 +189,11 @@ async fn page(
     mut siblings: Vec<Invoice>,
 ) -> Result<InvoicePage> {
     siblings.reverse();
+    // As it is by now: while it is on its way, it changes all the time.
+    let shown = state.store.invoice_detail(&invoice.id).await?;
+    let shown = shown.unwrap_or(InvoiceDetail { invoice, dispatch_detail: None });
+    let dispatch = Dispatch::of(&shown, state);
+    let invoice = shown.invoice;
     Ok(InvoicePage {
         frame: frame("/invoices"),
         notice: None,
@@ -193,6 +202,7 @@ async fn page(
         order_address: order_address(state, invoice.order_number),
         siblings,
         invoice,
+        dispatch,
     })
 }
 
@@ -202,6 +212,19 @@ pub(in crate::http) fn order_address(state: &AppState, number: i64) -> String {
 }
 
 impl InvoicePage {
+    /// Where the page refreshes itself from: the answer to a form is not asked for again.
+    fn address(&self) -> String {
+        match self.doubt {
+            Some(doubt) => format!("/orders/{}/invoice?stale={doubt}", self.invoice.order_number),
+            None => format!("/invoices/{}", self.invoice.id),
+        }
+    }
+
+    /// When the customer's system accepted it; `None` while it has not.
+    fn delivered_at(&self) -> Option<Timestamp> {
+        self.dispatch.as_ref()?.delivered_at()
+    }
+
     /// The number of the invoice that this one replaces, when that is one of those listed.
     fn replaced_number(&self) -> Option<&str> {
         let id = self.invoice.replaces.as_ref()?;

@@ -12,6 +12,7 @@ use kit::http::read::Params;
 use kit::show;
 
 use super::{AppState, frame, order_number};
+use crate::dispatch::DispatchState;
 use crate::error::{Error, Result};
 use crate::http::invoice_id;
 use crate::invoice::{Invoice, InvoiceState};

@@ -1,6 +1,7 @@
 //! The pages: plain forms and links that work without a script.
 
 mod chart;
+mod dispatch;
 mod invoice;
 mod invoices;
 mod seen;
@@ -30,6 +31,7 @@ pub fn routes() -> Router<AppState> {
         .route("/invoices", get(invoices::invoices))
         .route("/invoices/{id}", get(invoice::by_id))
         .route("/invoices/{id}/approve", post(invoice::approve))
+        .route("/invoices/{id}/dispatch/retry", post(dispatch::retry))
         .route("/orders/{number}/invoice", get(invoice::of_order))
         .route("/sync", get(sync::sync))
         .route("/sync/pull", post(sync::pull))

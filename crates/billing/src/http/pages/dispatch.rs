@@ -1,0 +1,83 @@
+//! How an invoice's dispatch stands, as its page shows it, and trying it again.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Redirect;
+use contract::time::Timestamp;
+use kit::show;
+
+use super::AppState;
+use crate::dispatch::{DispatchDetail, DispatchState};
+use crate::error::Result;
+use crate::http::{invoice_id, no_invoice};
+use crate::store::{InvoiceDetail, Redispatch};
+
+/// How often the page of an invoice that is on its way asks again, in seconds.
+const REFRESH_SECONDS: u64 = 3;
+
+/// How the dispatch of the invoice that a page shows stands: a part of that page.
+#[derive(Template)]
+#[template(path = "dispatch.html")]
+pub(super) struct Dispatch {
+    invoice_id: String,
+    state: DispatchState,
+    detail: DispatchDetail,
+    /// Whether dispatch is switched on.
+    is_on: bool,
+    now: Timestamp,
+}
+
+impl Dispatch {
+    /// The dispatch of `shown`; `None` when it was never to be dispatched.
+    pub(super) fn of(shown: &InvoiceDetail, state: &AppState) -> Option<Self> {
+        Some(Self {
+            invoice_id: shown.invoice.id.clone(),
+            state: shown.invoice.dispatch?,
+            detail: shown.dispatch_detail.clone()?,
+            is_on: state.dispatcher.is_some(),
+            now: state.clock.now(),
+        })
+    }
+
+    /// How often the page refreshes itself, in seconds; `None` when nothing will change by itself.
+    pub(super) fn refresh_seconds(&self) -> Option<u64> {
+        (self.is_on && self.state == DispatchState::Pending).then_some(REFRESH_SECONDS)
+    }
+
+    /// When it was delivered; `None` while it is not.
+    pub(super) fn delivered_at(&self) -> Option<Timestamp> {
+        self.detail.delivered_at
+    }
+
+    /// How many attempts have failed so far, in words; `None` when none has.
+    fn failures(&self) -> Option<String> {
+        match self.detail.failures {
+            0 => None,
+            1 => Some("1 attempt has failed".to_owned()),
+            failures => Some(format!("{failures} attempts have failed")),
+        }
+    }
+
+    /// When the next attempt begins, in words.
+    fn next_attempt(&self) -> String {
+        match self.detail.next_attempt_at.filter(|at| *at > self.now) {
+            Some(at) => format!("the next begins {}", show::ahead(at, self.now)),
+            None => "the next begins now".to_owned(),
+        }
+    }
+}
+
+/// `POST /invoices/{id}/dispatch/retry`
+///
+/// Leads to the invoice whatever became of the wish: when somebody else was faster, its page shows
+/// what the wish was for.
+pub(super) async fn retry(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Redirect> {
+    let id = invoice_id(&id)?;
+    match state.redispatch(&id, None).await? {
+        Redispatch::NotFound => Err(no_invoice()),
+        _ => Ok(Redirect::to(&format!("/invoices/{id}"))),
+    }
+}
