@@ -95,6 +95,10 @@ async fn pages_of_billing() {
     show("order-removed", &format!("/link/new_order?order={}", sample.deleted)).await;
     show("link-not-found", "/link/new_order?order=999999").await;
     show("link-not-a-number", "/link/new_order?order=first").await;
+    show("link-several-mistakes", "/link/new_order?order=first&order=2nd").await;
+    let several: String = (sample.spare..=sample.draft).map(|n| format!("&order={n}")).collect();
+    show("link-several", &format!("/link/new_order?order=1001{several}")).await;
+    show("link-several-unknown", "/link/new_order?order=999998&order=999999").await;
     show("billing-not-found", "/nowhere").await;
     show("billing-problem", "/problems/upstream-timeout").await;
 
@@ -149,6 +153,8 @@ async fn pages_while_the_other_service_is_away() {
     show("billing-failing", "/").await;
     show("sync-failing", "/sync").await;
     show("invoice-out-of-date", &format!("/link/new_order?order={number}")).await;
+    show("link-several-out-of-date", &format!("/link/new_order?order={number}&order=999999")).await;
+    show("link-several-waiting", "/link/new_order?order=999998&order=999999").await;
     show("link-waiting", "/link/new_order?order=999999").await;
 
     services.pair.ordering.start_again().await;

@@ -5,6 +5,7 @@ mod browser;
 mod driver;
 mod gallery;
 mod handover;
+mod invoices;
 mod keyboard;
 mod late;
 mod order_form;

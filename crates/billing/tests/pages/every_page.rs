@@ -1,6 +1,7 @@
 //! What holds for every page.
 
 use axum::http::header::{CONTENT_SECURITY_POLICY, LOCATION};
+use kit::clock::Clock;
 
 use crate::world::{World, order, says};
 
@@ -13,10 +14,32 @@ async fn every_page_is_there_and_runs_no_foreign_code() {
     world.holds(evil).await;
     let invoice = format!("/invoices/{}", world.invoice(1001).await.id);
     let stale = "/orders/1001/invoice?stale=1";
-    let pages = ["/", "/invoices", &invoice, "/orders/1001/invoice", stale, "/sync"];
-    for address in pages.into_iter().chain(["/problems/not-found", "/problems/upstream-timeout"]) {
-        let page = world.get(address).await;
-        let text = page.text(200);
+    let several = "/link/new_order?order=1001&order=1002";
+    let approve = format!("{invoice}/approve");
+    let mut pages = Vec::new();
+    for address in [
+        "/",
+        "/invoices",
+        &invoice,
+        "/orders/1001/invoice",
+        stale,
+        several,
+        "/sync",
+        "/problems/not-found",
+        "/problems/upstream-timeout",
+    ] {
+        pages.push((address, 200, world.get(address).await));
+    }
+    pages.push((
+        "a stale approval",
+        412,
+        world.post(&approve, "version=7&seen.<b>=<script>").await,
+    ));
+    world.store.expire(world.clock.now(), 1, world.clock.now()).await.unwrap();
+    pages.push(("an expired invoice", 200, world.get(&invoice).await));
+    pages.push(("a late approval", 409, world.post(&approve, "version=1").await));
+    for (address, status, page) in pages {
+        let text = page.text(status);
         says(text, &["<!DOCTYPE html>", "<title>", "/assets/lockstep.css", "<h1"]);
         for inline in ["<script>", "<img src=x", " style=", " onclick="] {
             assert!(!text.contains(inline), "{address}: {inline} in {text}");
