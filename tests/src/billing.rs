@@ -56,6 +56,7 @@ pub struct Invoice {
     pub lines: Vec<Line>,
     pub replaces: Option<String>,
     pub credit_note_number: Option<String>,
+    pub dispatch: Option<String>,
 }
 
 impl Invoice {

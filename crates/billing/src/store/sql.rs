@@ -22,8 +22,8 @@ use crate::pull::Counts;
 /// The store over one database.
 ///
 /// Transactions that write take their row locks in this order, so that no two ever wait for each
-/// other: `pull_state`, then orders by rising number, then their invoices, then `dispatches`, then
-/// `number_series`, then `pull_totals`.
+/// other: `pull_state`, then orders by rising number, then their invoices, then `number_series`,
+/// then `pull_totals`. Rows of `dispatches` are locked only by who holds their invoice.
 pub struct SqlStore<B: Backend> {
     db: Db<B>,
 }

@@ -1,18 +1,29 @@
 //! What holds for every page.
 
+use std::time::Duration;
+
 use axum::http::header::{CONTENT_SECURITY_POLICY, LOCATION};
+use billing::dispatch::{DispatchFault, Ending};
+use billing::store::AfterApproval;
+use contract::problem::ProblemCode;
 use kit::clock::Clock;
 
 use crate::world::{World, order, says};
 
 #[tokio::test]
 async fn every_page_is_there_and_runs_no_foreign_code() {
-    let world = World::new().await;
+    let mut world = World::new().await;
     let mut evil = order(1001);
     evil.customer.name = "<script>alert(1)</script>".into();
     evil.lines[0].description = Some("\"><img src=x onerror=alert(1)>".into());
     world.holds(evil).await;
     let invoice = format!("/invoices/{}", world.invoice(1001).await.id);
+    world.dispatch_to("http://127.0.0.1:1/");
+    world.holds(order(1003)).await;
+    let dispatched = world.invoice(1003).await.id;
+    let now = world.clock.now();
+    world.store.approve(&dispatched, None, AfterApproval::Dispatch, now).await.unwrap();
+    let dispatched = format!("/invoices/{dispatched}");
     let stale = "/orders/1001/invoice?stale=1";
     let several = "/link/new_order?order=1001&order=1002";
     let approve = format!("{invoice}/approve");
@@ -35,6 +46,19 @@ async fn every_page_is_there_and_runs_no_foreign_code() {
         412,
         world.post(&approve, "version=7&seen.<b>=<script>").await,
     ));
+    pages.push(("a pending dispatch", 200, world.get(&dispatched).await));
+    let lease = Duration::from_secs(1);
+    let attempt = world.store.claim_dispatch(now, lease).await.unwrap().expect("one is due");
+    let fault = DispatchFault {
+        code: ProblemCode::UpstreamInvalid,
+        message: "The customer's system answered 400: <script>alert(1)</script>".into(),
+        status: Some(400),
+        original_code: Some("<img src=x>".into()),
+        request_id: Some("<img src=x>".into()),
+        at: now,
+    };
+    world.store.record_dispatch(&attempt, &Ending::Failed { fault }, now).await.unwrap();
+    pages.push(("a failed dispatch", 200, world.get(&dispatched).await));
     world.store.expire(world.clock.now(), 1, world.clock.now()).await.unwrap();
     pages.push(("an expired invoice", 200, world.get(&invoice).await));
     pages.push(("a late approval", 409, world.post(&approve, "version=1").await));

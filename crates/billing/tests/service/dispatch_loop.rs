@@ -1,4 +1,4 @@
-//! The dispatch's loop: never more at a time than it may, nothing lost, no transaction open.
+//! The dispatch's loop: never more at a time than it may, and nothing lost.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use billing::dispatch::{Backlog, Dispatcher};
 use billing::store::AfterApproval;
 use contract::order::Order;
 use kit::lifecycle::BoxError;
-use sqlx::{Connection as _, PgConnection, Row as _};
+use sqlx::{Connection as _, PgConnection};
 use testkit::wait::until;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -144,33 +144,6 @@ async fn two_processes_share_the_work(world: World) {
         running.stop().await;
     }
     assert_eq!(customer.accepted(), [1; 20]);
-}
-
-#[tokio::test]
-async fn no_transaction_is_open_while_the_customer_s_system_is_waited_for() {
-    let world = World::postgres().await;
-    let (customer, url) = Customer::start().await;
-    let dispatcher = world.patient_dispatcher(&url);
-    approve(&world, 5).await;
-    let running = Loop::start(&dispatcher, 5);
-    until("five are in flight", SOON, async || customer.in_flight() == 5).await;
-    let mut watching = PgConnection::connect(&world.database_url).await.unwrap();
-    let open = "select count(*) as open from pg_stat_activity
-                where datname = current_database() and state like 'idle in transaction%'";
-    let locks = "select count(*) as open from pg_locks
-                 where database = (select oid from pg_database where datname = current_database())
-                   and mode in ('RowExclusiveLock', 'RowShareLock') and pid <> pg_backend_pid()";
-    // The loop goes on looking for more: a look of its own may be under way for a moment.
-    for watched in [open, locks] {
-        until("nothing is held", SOON, async || {
-            let row = sqlx::query(watched).fetch_one(&mut watching).await.unwrap();
-            row.get::<i64, _>("open") == 0 && customer.in_flight() == 5
-        })
-        .await;
-    }
-    customer.answer(5);
-    all_delivered(&world).await;
-    running.stop().await;
 }
 
 #[tokio::test]
