@@ -166,7 +166,7 @@ pub struct ServeSettings {
     )]
     pub pull_interval: Duration,
 
-    /// How long the deep link's pull may take, all in all.
+    /// How long the deep link may take, all in all, for one order as for several.
     #[arg(
         long,
         env = "BILLING_LINK_TIMEOUT",

@@ -42,7 +42,7 @@ pub struct AppState {
     pub clock: SharedClock,
     /// Ids.
     pub random: Random,
-    /// How long the deep link's pull may take, all in all.
+    /// How long the deep link may take, all in all.
     pub link_timeout: Duration,
     /// Where the browser finds ordering, for links back.
     pub ordering_url: Url,

@@ -71,7 +71,7 @@ async fn an_invoice_that_changed_meanwhile_is_shown_beside_what_was_seen() {
     let text = refused.text(412);
     says(text, &["Not approved: the invoice has changed", "has changed since you opened it"]);
     says(text, &[&differs("Total", "16.94 EUR", "423.50 EUR")]);
-    says(text, &[&differs("Version of the order", "1", "2")]);
+    says(text, &[&differs("Order version", "1", "2")]);
     let line = |quantity| format!("{quantity} × BOLT-8, Bolt M8, at 0.35, 21 % tax");
     says(text, &[&differs("Line 1", &line("40"), &line("1,000"))]);
     let none = r#"<span class="muted">none</span>"#;

@@ -195,6 +195,9 @@ async fn the_other_addresses_answer_without_a_token() {
         let request = axum::http::Request::get(path).body(axum::body::Body::empty()).unwrap();
         assert_eq!(world.send(request).await.status, 200, "{path}");
     }
+    let description = world.ask("GET", "/openapi.json", None).await.body;
+    let link = &description["paths"]["/link/new_order"]["get"];
+    assert_eq!(link["security"], json!([{}]), "the deep link needs none either: {link}");
     let metrics = world.ask("GET", "/metrics", None).await.body;
     let metrics = metrics.as_str().unwrap();
     for line in [

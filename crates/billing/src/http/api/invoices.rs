@@ -92,6 +92,10 @@ async fn get(
 /// Approve an invoice
 ///
 /// Makes it binding and gives it the next number of the year. An approved invoice stays as it is.
+///
+/// An invoice that was withdrawn, credited or has expired cannot be approved any more, whatever
+/// version is meant: 409, and `detail` says what happened instead, and when. One that was computed
+/// anew because its order was changed has another version: 412 with the current one.
 /// Where dispatch is on, the invoice is then handed over to the customer's system: `dispatch` is
 /// `pending` until that has accepted it, or has failed to.
 #[utoipa::path(
@@ -101,7 +105,7 @@ async fn get(
     params(
         ("id" = String, Path, description = "The invoice's id"),
         ("If-Match" = Option<String>, Header,
-            description = "The version that is approved; any when absent"),
+            description = "The version that is approved, as in `ETag`; any when absent or `*`"),
     ),
     responses(
         (status = 200, body = Invoice, headers(

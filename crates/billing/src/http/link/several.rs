@@ -147,10 +147,15 @@ fn notes(stored: &StoredOrder, doubt: Option<Doubt>) -> Vec<String> {
 }
 
 impl Row {
+    /// Whether ordering, too, knows no such order.
+    fn is_unknown(&self) -> bool {
+        self.shown.as_ref().is_err_and(|problem| problem.code == ProblemCode::NotFound)
+    }
+
     /// Why there is nothing to show; `None` when there is something.
     fn trouble(&self) -> Option<String> {
         let problem = self.shown.as_ref().err()?;
-        Some(if problem.code == ProblemCode::NotFound {
+        Some(if self.is_unknown() {
             format!("{}. {}", problem.title, problem.detail)
         } else {
             reason(problem.code).to_owned()

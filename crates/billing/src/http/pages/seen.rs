@@ -47,7 +47,7 @@ pub(super) fn facts(invoice: &Invoice) -> Vec<Fact> {
         fact("Net", show::money(invoice.net_minor, currency)),
         fact("Tax", show::money(invoice.tax_minor, currency)),
         fact("Total", show::money(invoice.total_minor, currency)),
-        fact("Version of the order", invoice.order_version.to_string()),
+        fact("Order version", invoice.order_version.to_string()),
     ]);
     facts
 }
