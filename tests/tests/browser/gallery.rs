@@ -96,8 +96,8 @@ async fn pages_of_billing() {
     show("link-not-found", "/link/new_order?order=999999").await;
     show("link-not-a-number", "/link/new_order?order=first").await;
     show("link-several-mistakes", "/link/new_order?order=first&order=2nd").await;
-    let several: String = (sample.spare..=sample.draft).map(|n| format!("&order={n}")).collect();
-    show("link-several", &format!("/link/new_order?order=1001{several}")).await;
+    let several: Vec<_> = (sample.spare..=sample.draft).map(|n| format!("order={n}")).collect();
+    show("link-several", &format!("/link/new_order?{}", several.join("&"))).await;
     show("link-several-unknown", "/link/new_order?order=999998&order=999999").await;
     show("billing-not-found", "/nowhere").await;
     show("billing-problem", "/problems/upstream-timeout").await;
