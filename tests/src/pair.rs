@@ -89,6 +89,13 @@ impl Node {
         self.service = self.program.start().await;
     }
 
+    /// Kills it at once, and starts it again as another program, which `change` makes of this one.
+    pub async fn start_differently(&mut self, change: impl FnOnce(Program) -> Program) {
+        self.kill();
+        self.program = change(self.program.clone());
+        self.start_again().await;
+    }
+
     /// The running process.
     pub fn service(&mut self) -> &mut Service {
         &mut self.service

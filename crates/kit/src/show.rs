@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(date_time(time), "1 May 2026, 10:00 UTC");
         assert_eq!(time_of_day(time), "10:00");
         assert_eq!(ago(time, time + Duration::from_secs(90)), "1 min ago");
-        assert_eq!(ahead(time + Duration::from_secs(7_200), time), "in 2 h");
+        assert_eq!(ahead(time + Duration::from_hours(2), time), "in 2 h");
         assert_eq!(
             (tax_rate(2100), tax_rate(550), tax_rate(0)),
             ("21 %".into(), "5.5 %".into(), "0 %".into())

@@ -2,6 +2,7 @@
 //! Pictures of all pages come to lie in `target/screenshots/`.
 
 mod browser;
+mod dispatch;
 mod driver;
 mod gallery;
 mod handover;

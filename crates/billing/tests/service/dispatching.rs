@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use billing::dispatch::{Dispatcher, Ending};
-use contract::time::Timestamp;
 use kit::clock::Clock;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
@@ -92,10 +91,6 @@ fn header<'a>(request: &'a Request, name: &str) -> &'a str {
     request.headers[name].to_str().unwrap()
 }
 
-fn text(time: Timestamp) -> Value {
-    json!(time)
-}
-
 async fn an_approved_invoice_is_delivered_and_signed(world: World) {
     let handover = Handover::begin(world).await;
     handover.answers(ResponseTemplate::new(204)).await;
@@ -120,7 +115,7 @@ async fn an_approved_invoice_is_delivered_and_signed(world: World) {
     assert_eq!((&shown["dispatch"], &shown["version"]), (&json!("delivered"), &json!(3)));
     let detail = json!({
         "failures": 0, "nextAttemptAt": null, "fault": null,
-        "deliveredAt": text(AT + Duration::from_secs(5)),
+        "deliveredAt": json!(AT + Duration::from_secs(5)),
     });
     assert_eq!(shown["dispatchDetail"], detail);
     assert_eq!(handover.attempt().await, None, "there is nothing left to do");
@@ -157,9 +152,9 @@ async fn a_fault_of_the_other_side_is_tried_again_under_the_same_id(world: World
         assert_eq!(shown["dispatch"], "pending");
         let detail = &shown["dispatchDetail"];
         assert_eq!(detail["failures"], messages.len());
-        assert_eq!(detail["nextAttemptAt"], text(next_attempt_at));
+        assert_eq!(detail["nextAttemptAt"], json!(next_attempt_at));
         assert_eq!((&detail["fault"]["status"], &detail["fault"]["code"]), (&status, &json!(code)));
-        assert_eq!(detail["fault"]["at"], text(began));
+        assert_eq!(detail["fault"]["at"], json!(began));
         assert!(fault.message.starts_with("The customer's system "), "{}", fault.message);
 
         let pause = next_attempt_at.since(began);

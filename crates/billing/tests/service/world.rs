@@ -90,8 +90,17 @@ impl World {
             ordering_url: ordering.uri().parse().unwrap(),
         };
         let router = router(state.clone(), Some(TOKEN.parse().unwrap()));
-        let _database = database;
-        Self { store, puller, expiry, clock, ordering, database_url, state, router, _database }
+        Self {
+            store,
+            puller,
+            expiry,
+            clock,
+            ordering,
+            database_url,
+            state,
+            router,
+            _database: database,
+        }
     }
 
     /// Switches dispatch on, to the customer's system at `url`; its loop does not run.
