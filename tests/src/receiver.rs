@@ -9,13 +9,14 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use standardwebhooks::Webhook;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// What the receiver's messages are signed with.
 pub const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-/// Takes every message in and remembers it. Stops listening on drop.
+/// Takes every message in whose signature is right, and remembers it. Stops listening on drop.
 #[derive(Debug)]
 pub struct Receiver {
     url: String,
@@ -121,12 +122,13 @@ impl Drop for UnderWay {
 
 async fn accept(State(memory): State<Arc<Memory>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let (Some(id), Some(_), Some(_)) =
-        (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"))
-    else {
+    let webhook = Webhook::new(SECRET).expect("the secret is one");
+    if webhook.verify(&body, &headers).is_err() {
+        return StatusCode::UNAUTHORIZED;
+    }
+    let Some(id) = header("webhook-id").map(str::to_owned) else {
         return StatusCode::BAD_REQUEST;
     };
-    let id = id.to_owned();
     let under_way = UnderWay::begin(Arc::clone(&memory), id.clone());
     tokio::time::sleep(memory.takes).await;
     let mut seen = memory.lock();

@@ -3,6 +3,7 @@
 
 mod chaos;
 mod dispatch;
+mod integration_guide;
 mod lifecycle;
 mod newest_row;
 mod outages;
