@@ -133,7 +133,13 @@ pub struct DispatchSettings {
     pub dispatch_workers: u16,
 
     /// How long one attempt may take, from connecting to the end of the answer.
-    #[arg(long, env = "BILLING_DISPATCH_TIMEOUT", default_value = "30s", value_parser = duration)]
+    #[arg(
+        long,
+        env = "BILLING_DISPATCH_TIMEOUT",
+        default_value = "30s",
+        value_parser = duration,
+        value_name = "DURATION"
+    )]
     pub dispatch_timeout: Duration,
 }
 

@@ -112,6 +112,7 @@ async fn every_invoice_arrives_while_processes_are_killed(engine: Engine, proces
     });
     let mut kills = 0;
     while !approving.is_finished() {
+        // Long enough for some attempts to end, so that the work goes on in spite of the kills.
         sleep(Duration::from_millis(250)).await;
         let victim = kills % processes;
         billings.nodes[victim].kill();

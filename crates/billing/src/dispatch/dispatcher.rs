@@ -16,8 +16,8 @@ use super::task::{Attempt, Ending};
 use crate::store::Store;
 use crate::upstream::Fault;
 
-/// How much longer than its call an attempt has its invoice to itself: for recording how it ended,
-/// and for clocks of several processes that differ.
+/// How much longer than its call an attempt has its invoice to itself: for a database that is slow
+/// before and after the call, and for clocks of several processes that differ.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// How long the loop may be silent before something is wrong with it: it turns every second, unless
 /// the database makes it wait.
@@ -69,8 +69,9 @@ impl Dispatcher {
         self.store.claim_dispatch(self.clock.now(), lease).await
     }
 
-    /// Carries an attempt out and records how it ended; `None` when a later attempt has begun
-    /// meanwhile, which is the one that counts. No transaction is open during the call.
+    /// Carries an attempt out and records how it ended; `None` when that does not count: a later
+    /// attempt has begun meanwhile, or nothing was sent, because the call might outlast the lease.
+    /// No transaction is open during the call.
     ///
     /// # Errors
     /// When the database fails; then the attempt is repeated after its lease.
@@ -80,14 +81,21 @@ impl Dispatcher {
             invoice.id = attempt.invoice_id,
             dispatch.attempt = attempt.number
         );
-        let ending = self.call(attempt).instrument(span).await;
+        let Some(ending) = self.call(attempt).instrument(span).await else { return Ok(None) };
         let recorded = self.store.record_dispatch(attempt, &ending, self.clock.now()).await?;
         Ok(recorded.then_some(ending))
     }
 
-    /// Asks the customer's system to accept the invoice, and says what its answer means.
-    async fn call(&self, attempt: &Attempt) -> Ending {
+    /// Asks the customer's system to accept the invoice, and says what its answer means; `None`
+    /// when too little of the lease is left. The claim may have waited for the database so long:
+    /// another process could send the same while this one still waits for the answer. The lease
+    /// then runs out, and the next attempt begins.
+    async fn call(&self, attempt: &Attempt) -> Option<Ending> {
         let began = self.clock.now();
+        if attempt.leased_until < began + self.receiver.timeout() {
+            tracing::warn!("the database took too long for this attempt, the next one is to come");
+            return None;
+        }
         let answer = self.receiver.send(attempt, began).await;
         let now = self.clock.now();
         metrics::histogram!("billing_dispatch_seconds").record(now.since(began));
@@ -96,7 +104,7 @@ impl Dispatcher {
         let fault = match answer {
             Ok(()) => {
                 tracing::info!("the invoice is delivered");
-                return Ending::Delivered;
+                return Some(Ending::Delivered);
             }
             Err(fault) => fault,
         };
@@ -105,6 +113,6 @@ impl Dispatcher {
             Ending::TryAgain { .. } => fault.warn("the invoice is not delivered, trying on"),
             _ => fault.warn("the invoice is not delivered, given up"),
         }
-        ending
+        Some(ending)
     }
 }

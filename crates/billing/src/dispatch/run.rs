@@ -35,7 +35,7 @@ impl Dispatcher {
         let mut is_failing = false;
         loop {
             self.heartbeat.beat(self.clock.now());
-            match self.begin(workers, &mut under_way).await {
+            match self.begin(workers, &mut under_way, &shutdown).await {
                 Ok(()) => is_failing = false,
                 // Once an outage.
                 Err(error) if !is_failing => {
@@ -45,10 +45,12 @@ impl Dispatcher {
                 Err(_) => {}
             }
             tokio::select! {
+                // Rare things first: what is ready all the time must not keep them from their turn.
+                biased;
                 () = shutdown.cancelled() => break,
+                _ = measuring.tick() => self.measure().await,
                 Some(ended) = under_way.join_next() => ended?,
                 () = self.bell.notified() => {}
-                _ = measuring.tick() => self.measure().await,
                 () = sleep(POLL_INTERVAL) => {}
             }
         }
@@ -58,13 +60,14 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Begins what is due, as long as there is room.
+    /// Begins what is due, as long as there is room and nobody wants the loop to end.
     async fn begin(
         self: &Arc<Self>,
         workers: usize,
         under_way: &mut JoinSet<()>,
+        shutdown: &CancellationToken,
     ) -> db::Result<()> {
-        while under_way.len() < workers {
+        while under_way.len() < workers && !shutdown.is_cancelled() {
             let Some(attempt) = self.claim().await? else { return Ok(()) };
             let dispatcher = Arc::clone(self);
             under_way.spawn(async move {

@@ -22,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 /// together.
 pub(super) fn ending(fault: &Fault, failures: i64, now: Timestamp, draw: f64) -> Ending {
     let failures = failures + 1;
-    let is_ours = fault.at_fault == AtFault::Us;
+    let in_vain = is_in_vain(fault);
     let asked = fault.retry_after.unwrap_or_default().min(LONGEST_PAUSE);
     let fault = DispatchFault {
         code: fault.code,
@@ -32,11 +32,22 @@ pub(super) fn ending(fault: &Fault, failures: i64, now: Timestamp, draw: f64) ->
         request_id: fault.request_id.clone(),
         at: now,
     };
-    if is_ours || failures >= MAX_ATTEMPTS {
+    if in_vain || failures >= MAX_ATTEMPTS {
         return Ending::Failed { fault };
     }
     let pause = pause(failures).mul_f64(1.0 + draw / 2.0);
     Ending::TryAgain { fault, next_attempt_at: now + pause.max(asked) }
+}
+
+/// Whether the same again would end the same: the answer was a 4xx other than 408 and 429, or the
+/// request cannot even be written. Whom a SOAP fault blames does not count: receivers are promised
+/// that whatever they answer with 5xx is tried again.
+fn is_in_vain(fault: &Fault) -> bool {
+    match fault.status {
+        Some(408 | 429) => false,
+        Some(status) => (400..500).contains(&status),
+        None => fault.at_fault == AtFault::Us,
+    }
 }
 
 /// The pause after so many failures, jitter not counted.
@@ -94,9 +105,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_our_fault_is_not_repeated() {
-        let ours = Fault { at_fault: AtFault::Us, ..timeout() };
-        assert_eq!(pause_after(&ours, 0, 0.0), None);
+    fn only_what_would_end_the_same_is_given_up_at_once() {
+        for status in 100..600 {
+            // Whoever is to blame: a SOAP fault with 500 may say that it is us.
+            for at_fault in [AtFault::Us, AtFault::Them] {
+                let fault = Fault { status: Some(status), at_fault, ..timeout() };
+                let given_up = (400..500).contains(&status) && status != 408 && status != 429;
+                assert_eq!(pause_after(&fault, 0, 0.0).is_none(), given_up, "{status}");
+            }
+        }
+        let unsendable = Fault { at_fault: AtFault::Us, ..timeout() };
+        assert_eq!(pause_after(&unsendable, 0, 0.0), None);
+        assert!(pause_after(&timeout(), 0, 0.0).is_some());
     }
 
     #[test]

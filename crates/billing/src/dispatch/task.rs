@@ -97,6 +97,8 @@ pub struct Attempt {
     pub failures: i64,
     /// The body to send, the same bytes in every attempt.
     pub payload: String,
+    /// When the lease runs out: from then on another attempt may begin.
+    pub leased_until: Timestamp,
 }
 
 /// How an attempt ended.

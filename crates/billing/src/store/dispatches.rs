@@ -45,12 +45,11 @@ pub(super) async fn claim<B: Backend>(
     let sql = format!(
         "update dispatches set attempts = attempts + 1, leased_until = $2
          where invoice_id = (
-             select invoice_id from invoices join dispatches on invoice_id = id
-             where dispatch = 'pending' and next_attempt_at <= $1
-                   and (leased_until is null or leased_until <= $1)
+             select invoice_id from dispatches
+             where next_attempt_at <= $1 and (leased_until is null or leased_until <= $1)
              order by next_attempt_at, invoice_id limit 1{}
          )
-         returning invoice_id, attempts, failures, payload",
+         returning invoice_id, attempts, failures, payload, leased_until",
         B::SKIP_LOCKED
     );
     let row = query::<B>(AssertSqlSafe(sql))
@@ -64,6 +63,7 @@ pub(super) async fn claim<B: Backend>(
         number: row.get("attempts")?,
         failures: row.get("failures")?,
         payload: row.get("payload")?,
+        leased_until: Timestamp::from_micros(row.get("leased_until")?),
     }))
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn record<B: Backend>(
     let recorded = query::<B>(
         "update dispatches set
              failures = failures + $1,
-             next_attempt_at = coalesce($2, next_attempt_at),
+             next_attempt_at = $2,
              leased_until = null,
              fault = $3,
              delivered_at = $4
@@ -167,19 +167,18 @@ pub(super) async fn detail<B: Backend>(
     let row = query::<B>(AssertSqlSafe(sql)).bind(storable(id)).fetch_optional(conn).await?;
     let Some(row) = row else { return Ok(None) };
     let invoice = invoices::read(&row)?;
-    let dispatch_detail = read(&row, invoice.dispatch)?;
+    let dispatch_detail = read(&row)?;
     Ok(Some(InvoiceDetail { invoice, dispatch_detail }))
 }
 
-/// What is known of a dispatch that stands so; `None` when there is none.
-fn read<B: Backend>(row: &Row<B>, state: Option<DispatchState>) -> Result<Option<DispatchDetail>> {
+/// What is known of a dispatch; `None` when there is none.
+fn read<B: Backend>(row: &Row<B>) -> Result<Option<DispatchDetail>> {
     let Some(failures) = row.get("failures")? else { return Ok(None) };
     let time = |name| Ok::<_, Error>(row.get::<Option<i64>>(name)?.map(Timestamp::from_micros));
-    let pending = state == Some(DispatchState::Pending);
     let fault: Option<String> = row.get("fault")?;
     Ok(Some(DispatchDetail {
         failures,
-        next_attempt_at: time("next_attempt_at")?.filter(|_| pending),
+        next_attempt_at: time("next_attempt_at")?,
         fault: fault.as_deref().map(json::read).transpose()?,
         delivered_at: time("delivered_at")?,
     }))

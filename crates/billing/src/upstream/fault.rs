@@ -67,20 +67,18 @@ impl fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 /// The table: what an answer with this status is, and who has to act. `blame` is what a SOAP fault
-/// says about that itself; it counts where the status cannot tell, because SOAP sends its faults
-/// with 500, and some services with 200.
+/// says about that itself; it counts where the status cannot tell, because SOAP sends all its faults
+/// with 500.
 fn judge(status: u16, blame: Option<Blame>) -> (ProblemCode, AtFault) {
     use AtFault::{Them, Us};
     use ProblemCode::{UpstreamInvalid, UpstreamUnavailable};
     match (status, blame) {
         // Our credentials are refused: an operator's matter, which our caller can only wait for.
-        (401 | 403 | 407, _) | (200..=299 | 500, Some(Blame::Credentials)) => {
-            (UpstreamUnavailable, Us)
-        }
+        (401 | 403 | 407, _) | (500, Some(Blame::Credentials)) => (UpstreamUnavailable, Us),
         (408 | 429, _) => (UpstreamUnavailable, Them),
         // Our mistake: never our caller's, who did not write that request.
-        (400..=499, _) | (200..=299 | 500, Some(Blame::Request)) => (UpstreamInvalid, Us),
-        (500..=599, _) | (200..=299, Some(Blame::Server)) => (UpstreamUnavailable, Them),
+        (400..=499, _) | (500, Some(Blame::Request)) => (UpstreamInvalid, Us),
+        (500..=599, _) => (UpstreamUnavailable, Them),
         // A success without the document that was agreed; a redirect, which was not agreed either.
         _ => (UpstreamInvalid, Them),
     }
@@ -182,11 +180,10 @@ mod tests {
             assert_eq!(judge(status, None), expected(status), "{status}");
         }
         // A SOAP fault decides only where the status leaves it open.
-        for status in [200, 202, 500] {
-            assert_eq!(judge(status, Some(Blame::Request)), (Invalid, Us), "{status}");
-            assert_eq!(judge(status, Some(Blame::Credentials)), (Unavailable, Us), "{status}");
-            assert_eq!(judge(status, Some(Blame::Server)), (Unavailable, Them), "{status}");
-        }
+        assert_eq!(judge(500, Some(Blame::Request)), (Invalid, Us));
+        assert_eq!(judge(500, Some(Blame::Credentials)), (Unavailable, Us));
+        assert_eq!(judge(500, Some(Blame::Server)), (Unavailable, Them));
+        assert_eq!(judge(200, Some(Blame::Request)), (Invalid, Them));
         assert_eq!(judge(400, Some(Blame::Server)), (Invalid, Us));
         assert_eq!(judge(503, Some(Blame::Request)), (Unavailable, Them));
     }

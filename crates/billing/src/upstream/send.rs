@@ -8,14 +8,14 @@ use contract::problem::Problem;
 use contract::time::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use kit::clock::SharedClock;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::fault::{AtFault, Fault};
 use super::said::{Said, one_line};
-use super::{soap, unknown};
+use super::unknown;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,20 +69,16 @@ impl Upstream {
     }
 
     /// Sends a request of which only matters whether it was accepted: any 2xx is that, whatever its
-    /// body, unless it is a SOAP fault.
+    /// body.
     ///
     /// # Errors
     /// When it was not accepted, or nobody knows.
     pub async fn tell(&self, request: RequestBuilder) -> Result<(), Fault> {
         let mut response = request.send().await.map_err(|error| self.lost(error))?;
-        let accepted = response.status().is_success();
-        if accepted && !is_xml(response.headers()) {
+        if response.status().is_success() {
             return Ok(());
         }
         let (body, _) = read(&mut response, MAX_FAULT_BYTES).await;
-        if accepted && soap::read(&body).is_none() {
-            return Ok(());
-        }
         Err(self.answer(&response, body).fault())
     }
 
@@ -173,11 +169,6 @@ async fn read(response: &mut Response, limit: usize) -> (Vec<u8>, End) {
             Err(error) => return (body, End::Lost(error)),
         }
     }
-}
-
-fn is_xml(headers: &HeaderMap) -> bool {
-    let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok());
-    media.is_some_and(|media| media.to_ascii_lowercase().contains("xml"))
 }
 
 /// What lies at the bottom says what happened; what lies above, which library noticed.

@@ -162,6 +162,21 @@ async fn a_stop_lets_the_attempts_under_way_finish() {
 }
 
 #[tokio::test]
+async fn a_loop_that_is_to_stop_begins_nothing_more() {
+    let world = World::sqlite().await;
+    let (customer, url) = Customer::start().await;
+    customer.answer(1);
+    let dispatcher = world.patient_dispatcher(&url);
+    approve(&world, 1).await;
+    dispatcher.wake();
+    let running = Loop::start(&dispatcher, 1);
+    // Before the task has had its first turn: a test has one thread.
+    running.stop().await;
+    assert_eq!(customer.accepted(), [0; 0]);
+    assert!(dispatcher.claim().await.unwrap().is_some(), "nobody has begun it");
+}
+
+#[tokio::test]
 async fn it_survives_its_own_database() {
     let world = World::postgres().await;
     let (customer, url) = Customer::start().await;

@@ -22,6 +22,7 @@ on_both_databases!(
     it_is_given_up_after_some_hours,
     what_was_given_up_is_tried_again_on_request,
     only_what_was_given_up_is_tried_again,
+    an_attempt_that_might_outlast_its_lease_is_left_to_the_next,
 );
 
 /// The customer's system, and the invoice of order 1.
@@ -130,6 +131,7 @@ async fn a_fault_of_the_other_side_is_tried_again_under_the_same_id(world: World
     let busy = error(429).insert_header("retry-after", "240");
     let slow = error(200).set_delay(DISPATCH_TIMEOUT * 20);
     let moved = error(302).insert_header("location", handover.customer.uri());
+    let soap = error(500).set_body_bytes(include_bytes!("faults/soap11_client.xml"));
     for (answer, status, code, at_least) in [
         (error(500), json!(500), "upstream-unavailable", 2),
         (error(503), json!(503), "upstream-unavailable", 4),
@@ -137,6 +139,7 @@ async fn a_fault_of_the_other_side_is_tried_again_under_the_same_id(world: World
         (busy, json!(429), "upstream-unavailable", 240),
         (moved, json!(302), "upstream-invalid", 32),
         (slow, json!(null), "upstream-timeout", 64),
+        (soap, json!(500), "upstream-invalid", 128),
     ] {
         handover.answers(answer).await;
         let began = clock.now();
@@ -281,6 +284,26 @@ async fn only_what_was_given_up_is_tried_again(world: World) {
     assert_eq!(handover.world.ask("POST", nobodys, None).await.status, 404);
     handover.world.dispatch_off();
     refused(&handover, "switched off").await;
+}
+
+async fn an_attempt_that_might_outlast_its_lease_is_left_to_the_next(world: World) {
+    let handover = Handover::begin(world).await;
+    handover.answers(ResponseTemplate::new(200)).await;
+    handover.approve().await;
+    let clock = &handover.world.clock;
+    // The database answered the claim as late as this.
+    let late = handover.dispatcher.claim().await.unwrap().unwrap();
+    clock.set(late.leased_until - DISPATCH_TIMEOUT + Duration::from_micros(1));
+    assert_eq!(handover.dispatcher.carry_out(&late).await.unwrap(), None);
+    assert_eq!(handover.sent().await.len(), 0);
+    assert_eq!(handover.shown().await["version"], 2, "nothing is recorded");
+    assert_eq!(handover.attempt().await, None, "the lease holds");
+
+    clock.set(late.leased_until);
+    let in_time = handover.dispatcher.claim().await.unwrap().unwrap();
+    clock.set(in_time.leased_until - DISPATCH_TIMEOUT);
+    let ended = handover.dispatcher.carry_out(&in_time).await.unwrap();
+    assert_eq!((ended, handover.sent().await.len()), (Some(Ending::Delivered), 1));
 }
 
 #[tokio::test]

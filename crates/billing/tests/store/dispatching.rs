@@ -105,7 +105,10 @@ async fn an_approval_writes_the_task(fixture: Fixture) {
     assert_eq!(detail.dispatch_detail, Some(expected));
     let attempt = fixture.claim(later(1)).await.expect("it is due at once");
     let payload = body(&approved, later(1));
-    assert_eq!(attempt, Attempt { invoice_id: approved.id, number: 1, failures: 0, payload });
+    let leased_until = later(1) + LEASE;
+    let expected =
+        Attempt { invoice_id: approved.id, number: 1, failures: 0, payload, leased_until };
+    assert_eq!(attempt, expected);
 }
 
 async fn without_dispatch_there_is_no_task(fixture: Fixture) {
@@ -163,7 +166,7 @@ async fn an_attempt_has_its_invoice_to_itself_until_its_lease_runs_out(fixture: 
     assert_eq!(fixture.claim(later(69)).await, None);
     // The process was killed: nothing is recorded, and nothing is lost.
     let second = fixture.claim(later(70)).await.expect("the lease has run out");
-    assert_eq!(second, Attempt { number: 2, ..first });
+    assert_eq!(second, Attempt { number: 2, leased_until: later(130), ..first });
 }
 
 async fn the_one_that_is_due_longest_comes_first(fixture: Fixture) {
@@ -215,7 +218,7 @@ async fn a_failed_attempt_is_followed_by_another_when_it_is_due(fixture: Fixture
     assert_eq!(pending.dispatch_detail, Some(expected));
     assert_eq!(fixture.claim(later(29)).await, None);
     let second = fixture.claim(later(30)).await.unwrap();
-    assert_eq!(second, Attempt { number: 2, failures: 1, ..first });
+    assert_eq!(second, Attempt { number: 2, failures: 1, leased_until: later(90), ..first });
 
     assert!(fixture.record(&second, &Ending::Delivered, later(31)).await);
     let delivered = fixture.detail(&approved.id).await.dispatch_detail.unwrap();
@@ -270,7 +273,7 @@ async fn what_has_failed_begins_anew_when_somebody_asks(fixture: Fixture) {
     };
     assert_eq!(pending.dispatch_detail, Some(expected), "the fault shows until it is overcome");
     let second = fixture.claim(later(50)).await.unwrap();
-    assert_eq!(second, Attempt { number: 2, ..first });
+    assert_eq!(second, Attempt { number: 2, leased_until: later(110), ..first });
 }
 
 async fn only_what_has_failed_is_tried_again(fixture: Fixture) {

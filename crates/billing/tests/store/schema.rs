@@ -1,10 +1,16 @@
 //! Both databases have the same tables, and migrating again changes nothing.
 
 use std::collections::BTreeSet;
+use std::str::FromStr as _;
+use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
+use billing::store::open;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _, SqliteConnection,
+};
 
-use crate::fixture::{Fixture, on_both_databases, order, page};
+use crate::fixture::{Fixture, later, on_both_databases, order, page};
 
 on_both_databases!(migrating_again_changes_nothing);
 
@@ -15,6 +21,48 @@ async fn migrating_again_changes_nothing(fixture: Fixture) {
     one.ping().await.unwrap();
     other.ping().await.unwrap();
     assert_eq!(fixture.everything().await, before);
+}
+
+/// Three approved invoices of before 0004, one in each state of its dispatch.
+const DISPATCHES_BEFORE: &str = "
+    insert into orders values (1, 1, 1, 'confirmed', 1, '{}', 1, false, 0),
+                              (2, 1, 1, 'confirmed', 2, '{}', 1, false, 0),
+                              (3, 1, 1, 'confirmed', 3, '{}', 1, false, 0);
+    insert into invoices (id, version, number, order_number, order_epoch, order_version, state,
+                          customer, currency, net_minor, tax_minor, total_minor, lines, created_at,
+                          approved_at, dispatch)
+    values ('a', 3, '1', 1, 1, 1, 'approved', '{}', 'EUR', 0, 0, 0, '[]', 0, 0, 'delivered'),
+           ('b', 3, '2', 2, 1, 1, 'approved', '{}', 'EUR', 0, 0, 0, '[]', 0, 0, 'failed'),
+           ('c', 3, '3', 3, 1, 1, 'approved', '{}', 'EUR', 0, 0, 0, '[]', 0, 0, 'pending');
+    insert into dispatches (invoice_id, payload, attempts, failures, next_attempt_at)
+    values ('a', '{}', 1, 0, 0), ('b', '{}', 1, 1, 0), ('c', '{}', 1, 1, 0)";
+
+/// Opens a database with [`DISPATCHES_BEFORE`].
+async fn only_what_is_pending_is_due_after_the_upgrade(url: &str) {
+    let store = open(&url.parse().unwrap()).await.unwrap();
+    let due = store.claim_dispatch(later(0), Duration::from_mins(1)).await.unwrap().unwrap();
+    assert_eq!((due.invoice_id.as_str(), due.number), ("c", 2));
+    assert_eq!(store.claim_dispatch(later(0), Duration::from_mins(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn only_what_is_pending_is_due_after_the_upgrade_on_sqlite() {
+    let file = testkit::sqlite::file();
+    let options = SqliteConnectOptions::from_str(&file.url()).unwrap().create_if_missing(true);
+    let mut conn = options.connect().await.unwrap();
+    sqlx::migrate!("../../migrations/billing/sqlite").run_to(3, &mut conn).await.unwrap();
+    sqlx::raw_sql(DISPATCHES_BEFORE).execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+    only_what_is_pending_is_due_after_the_upgrade(&file.url()).await;
+}
+
+#[tokio::test]
+async fn only_what_is_pending_is_due_after_the_upgrade_on_postgres() {
+    let database = testkit::postgres::database().await;
+    let mut conn = PgConnection::connect(&database.url()).await.unwrap();
+    sqlx::migrate!("../../migrations/billing/postgres").run_to(3, &mut conn).await.unwrap();
+    sqlx::raw_sql(DISPATCHES_BEFORE).execute(&mut conn).await.unwrap();
+    only_what_is_pending_is_due_after_the_upgrade(&database.url()).await;
 }
 
 #[tokio::test]

@@ -59,8 +59,8 @@ pub trait Backend:
     /// write transaction is alone anyway.
     const FOR_UPDATE: &'static str;
 
-    /// Ends a `select` that takes rows for stamping and passes over those a writer holds.
-    /// Empty on SQLite, where no other writer can hold any.
+    /// Ends a `select` whose rows the transaction is about to change, and passes over those that
+    /// another one holds instead of waiting for it. Empty on SQLite, where no other can hold any.
     const SKIP_LOCKED: &'static str;
 
     /// Makes the transaction's statements fail with [`super::Error::is_lock_timeout`] when another
