@@ -1,8 +1,8 @@
-//! Money, times and addresses for people. Also the filters that the page templates use.
+//! Money, times, addresses and order lines for people. Also the filters that the page templates use.
 
 use std::time::Duration;
 
-use contract::order::Address;
+use contract::order::{Address, Line};
 use contract::time::Timestamp;
 use iso_currency::Currency;
 
@@ -145,9 +145,39 @@ pub fn address_lines(address: &Address) -> Vec<String> {
     lines.into_iter().flatten().filter(|line| !line.is_empty()).collect()
 }
 
+/// A line of an order or an invoice, in one line: `40 × BOLT-8, Bolt M8, at 0.35, 21 % tax`.
+pub fn line(line: &Line, currency: &str) -> String {
+    let description = line.description.as_deref().filter(|text| !text.is_empty());
+    format!(
+        "{} × {}{}, at {}, {} tax",
+        count(line.quantity),
+        line.sku,
+        description.map(|text| format!(", {text}")).unwrap_or_default(),
+        amount(line.unit_price_minor, currency),
+        tax_rate(line.tax_basis_points)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_says_what_how_much_and_for_how_much() {
+        let bolts = Line {
+            line_no: 1,
+            sku: "BOLT-8".into(),
+            description: Some("Bolt M8".into()),
+            quantity: 1_000,
+            unit_price_minor: 35,
+            tax_basis_points: 2100,
+        };
+        assert_eq!(line(&bolts, "EUR"), "1,000 × BOLT-8, Bolt M8, at 0.35, 21 % tax");
+        for description in [None, Some(String::new())] {
+            let bare = Line { description, ..bolts.clone() };
+            assert_eq!(line(&bare, "JPY"), "1,000 × BOLT-8, at 35, 21 % tax");
+        }
+    }
 
     #[test]
     fn an_address_has_no_empty_lines() {

@@ -21,7 +21,7 @@ use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{DispatchState, Dispatcher};
 use crate::error::{Error, Result};
 use crate::expiry::Expiry;
 use crate::pull::Puller;
@@ -56,7 +56,9 @@ impl AppState {
             None => AfterApproval::Nothing,
         };
         let approval = self.store.approve(id, expected, then, self.clock.now()).await?;
-        if let Some(dispatcher) = &self.dispatcher {
+        if let (Some(dispatcher), Approval::Approved(invoice)) = (&self.dispatcher, &approval)
+            && invoice.dispatch == Some(DispatchState::Pending)
+        {
             dispatcher.wake();
         }
         Ok(approval)
@@ -69,7 +71,9 @@ impl AppState {
             return Err(Error::new(ProblemCode::Conflict, detail));
         };
         let redispatch = self.store.redispatch(id, expected, self.clock.now()).await?;
-        dispatcher.wake();
+        if let Redispatch::Pending(_) = redispatch {
+            dispatcher.wake();
+        }
         Ok(redispatch)
     }
 }

@@ -57,10 +57,10 @@ impl IntoResponses for FindProblems {
     }
 }
 
-/// What an approval may be answered with instead.
-pub(super) struct ApproveProblems;
+/// What a change of an invoice may be answered with instead.
+pub(super) struct ChangeProblems;
 
-impl IntoResponses for ApproveProblems {
+impl IntoResponses for ChangeProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         problems(&[READ, &[P::NotFound, P::Conflict, P::VersionConflict]].concat())
     }

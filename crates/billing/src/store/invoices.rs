@@ -86,16 +86,28 @@ pub(super) async fn approve<B: Backend>(
     then: AfterApproval,
     at: Timestamp,
 ) -> Result<Approval> {
-    let Some(invoice) = find::<B>(conn, id, B::FOR_UPDATE).await? else {
-        return Ok(Approval::NotFound);
-    };
+    let sql = format!(
+        "select {COLUMNS}, approved_version,
+                (select missing_at_source from orders
+                 where orders.number = order_number) as missing_at_source
+         from invoices where id = $1{}",
+        B::FOR_UPDATE
+    );
+    let row = query::<B>(AssertSqlSafe(sql)).bind(storable(id)).fetch_optional(conn).await?;
+    let Some(row) = row else { return Ok(Approval::NotFound) };
+    let invoice = read(&row)?;
+    // What cannot succeed in any version comes before the version (RFC 9110, section 13.2.1).
     let seen = match invoice.state {
+        InvoiceState::AwaitingApproval if row.get("missing_at_source")? => {
+            return Ok(Approval::MissingAtSource(Box::new(invoice)));
+        }
         InvoiceState::AwaitingApproval => invoice.version,
         // An approved invoice changes only with its dispatch: a repeated approval names any version
-        // from the one that it approved on.
-        InvoiceState::Approved => approved_version::<B>(conn, id).await? - 1,
-        // Comes before the version, which counts only where an approval could succeed at all
-        // (RFC 9110, section 13.2.1).
+        // from the one that it approved on. That is not known of an invoice that a process of an
+        // earlier version approved, and nothing has changed since.
+        InvoiceState::Approved => {
+            row.get::<Option<i64>>("approved_version")?.unwrap_or(invoice.version) - 1
+        }
         InvoiceState::Withdrawn | InvoiceState::Credited | InvoiceState::Expired => {
             let replacement = replacement::<B>(conn, &invoice).await?.map(Box::new);
             return Ok(Approval::Closed { invoice: Box::new(invoice), replacement });
@@ -134,15 +146,6 @@ pub(super) async fn approve<B: Backend>(
         dispatches::insert::<B>(conn, &approved, at).await?;
     }
     Ok(Approval::Approved(Box::new(approved)))
-}
-
-/// Which version the approval of an approved invoice gave it.
-async fn approved_version<B: Backend>(conn: &mut B::Connection, id: &str) -> Result<i64> {
-    let row = query::<B>("select approved_version from invoices where id = $1")
-        .bind(id.to_owned())
-        .fetch_one(conn)
-        .await?;
-    row.get("approved_version")
 }
 
 /// The invoice that replaces `credited`.

@@ -215,6 +215,8 @@ pub enum Approval {
     NotFound,
     /// It was meant for another version than the current one, which this is.
     VersionConflict(Box<Invoice>),
+    /// Ordering no longer knows its order: somebody has to decide first.
+    MissingAtSource(Box<Invoice>),
     /// Something else happened to it first, so it cannot be approved any more.
     Closed {
         /// How it stands.

@@ -168,6 +168,25 @@ async fn who_comes_too_late_is_told_what_happened_instead() {
 }
 
 #[tokio::test]
+async fn an_invoice_whose_order_ordering_no_longer_knows_is_not_approved() {
+    let world = World::new().await;
+    world.holds(order(1001)).await;
+    let invoice = world.invoice(1001).await;
+    let address = format!("/invoices/{}", invoice.id);
+    // Both pages were opened before, the first even before a change.
+    world.lacks_at_source(1001).await;
+    for version in [1, 7] {
+        let refused =
+            world.post(&format!("{address}/approve"), &format!("version={version}")).await;
+        let why = "Ordering no longer knows this order.";
+        says(refused.text(409), &["Not approved: something else happened first.", why]);
+        assert!(!refused.body.contains("/approve"), "{}", refused.body);
+    }
+    assert_eq!(world.invoice(1001).await, invoice);
+    assert!(!world.get(&address).await.text(200).contains("/approve"));
+}
+
+#[tokio::test]
 async fn a_change_after_the_approval_shows_both_invoices() {
     let world = World::new().await;
     world.holds(order(1001)).await;

@@ -43,8 +43,10 @@ impl Approved {
         self.world.get(&self.invoice).await
     }
 
-    async fn press_retry(&self) -> Page {
-        self.world.post(&format!("{}/dispatch/retry", self.invoice), "").await
+    /// Presses Retry on a page that shows this version.
+    async fn press_retry(&self, version: i64) -> Page {
+        let address = format!("{}/dispatch/retry", self.invoice);
+        self.world.post(&address, &format!("version={version}")).await
     }
 }
 
@@ -102,21 +104,39 @@ async fn what_was_given_up_is_tried_again_by_a_button() {
     approved.attempt(refused()).await;
     let failed = approved.page().await;
     let form = format!(r#"<form method="post" action="{}/dispatch/retry">"#, approved.invoice);
-    says(failed.text(200), &["has not accepted", "not tried again by itself", &form, "Retry"]);
+    let version = r#"<input type="hidden" name="version" value="3">"#;
+    let parts = ["has not accepted", "not tried again by itself", &form, version, "Retry"];
+    says(failed.text(200), &parts);
     says(&failed.body, &["answered 409", "The period &#60;2026-05&#62; is closed", "their-7"]);
     says_nothing_of(&failed.body, &[REFRESH]);
     says(approved.world.get("/invoices").await.text(200), &["Not delivered"]);
 
-    assert_eq!(approved.press_retry().await.leads_to(), approved.invoice);
+    assert_eq!(approved.press_retry(3).await.leads_to(), approved.invoice);
     let again = approved.page().await;
     says(again.text(200), &[REFRESH, "On its way", "answered 409"]);
     says_nothing_of(&again.body, &["/dispatch/retry"]);
     // Pressed twice, or on a page that somebody else was faster with: nothing more happens.
-    assert_eq!(approved.press_retry().await.leads_to(), approved.invoice);
+    assert_eq!(approved.press_retry(3).await.leads_to(), approved.invoice);
     approved.attempt(ResponseTemplate::new(204)).await;
-    assert_eq!(approved.press_retry().await.leads_to(), approved.invoice);
+    assert_eq!(approved.press_retry(3).await.leads_to(), approved.invoice);
     says_nothing_of(approved.page().await.text(200), &["answered 409", "/dispatch/retry"]);
     assert_eq!(approved.dispatcher.claim().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_retry_on_a_page_that_is_out_of_date_shows_how_it_is_now() {
+    let approved = Approved::new().await;
+    approved.attempt(refused()).await;
+    // Somebody else pressed Retry on the same page, and it failed again.
+    approved.press_retry(3).await.leads_to();
+    approved.attempt(ResponseTemplate::new(404)).await;
+
+    let stale = approved.press_retry(3).await;
+    says(stale.text(412), &["Not tried again: the invoice has changed since you opened it."]);
+    says(&stale.body, &["answered 404", r#"name="version" value="5""#, "Retry"]);
+    assert_eq!(approved.dispatcher.claim().await.unwrap(), None);
+    assert_eq!(approved.press_retry(5).await.leads_to(), approved.invoice);
+    assert!(approved.dispatcher.claim().await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -131,7 +151,7 @@ async fn while_dispatch_is_off_the_page_says_so() {
     let failed = approved.page().await;
     says(failed.text(200), &["has not accepted", "Dispatch is switched off"]);
     says_nothing_of(&failed.body, &["/dispatch/retry"]);
-    says(approved.press_retry().await.text(409), &["switched off"]);
+    says(approved.press_retry(3).await.text(409), &["switched off"]);
 }
 
 #[tokio::test]
@@ -139,10 +159,13 @@ async fn a_retry_of_nothing_is_refused() {
     let approved = Approved::new().await;
     for id in ["x", "%00", "0197b2c4-7d1e-7c3a-9b1f-2a54c8d0e911"] {
         let address = format!("/invoices/{id}/dispatch/retry");
-        approved.world.post(&address, "").await.text(404);
+        approved.world.post(&address, "version=3").await.text(404);
     }
     let address = format!("{}/dispatch/retry", approved.invoice);
-    approved.world.post_from("cross-site", &address, "").await.text(403);
+    approved.world.post_from("cross-site", &address, "version=3").await.text(403);
+    for form in ["", "version=x"] {
+        approved.world.post(&address, form).await.text(400);
+    }
 }
 
 #[tokio::test]

@@ -86,8 +86,10 @@ async fn an_answer_that_is_late_is_waited_for_without_a_copy() {
 async fn a_fault_of_ordering_leaves_the_copy() {
     let world = World::new().await;
     world.holds(order(1001)).await;
-    world.ordering_answers(1001, ResponseTemplate::new(500)).await;
-    shows_the_copy(&world, "Ordering did not answer").await;
+    for status in [401, 404, 500, 503] {
+        world.ordering_answers(1001, ResponseTemplate::new(status)).await;
+        shows_the_copy(&world, "Ordering gave no usable answer").await;
+    }
 }
 
 #[tokio::test]
@@ -103,7 +105,7 @@ async fn an_answer_that_is_none_leaves_the_copy() {
     let world = World::new().await;
     world.holds(order(1001)).await;
     world.ordering_answers(1001, ResponseTemplate::new(200).set_body_string("{\"feedId\": ")).await;
-    shows_the_copy(&world, "Ordering did not answer").await;
+    shows_the_copy(&world, "Ordering gave no usable answer").await;
 }
 
 #[tokio::test]
@@ -120,7 +122,7 @@ async fn an_ordering_of_the_past_leaves_the_copy() {
     world.ordering_feeds(crate::world::FEED, vec![order(1001)]).await;
     world.post("/sync/pull", "").await.leads_to();
     world.ordering_has_in(EPOCH - 1, &changed(&order(1001))).await;
-    shows_the_copy(&world, "Ordering did not answer").await;
+    shows_the_copy(&world, "Ordering gave no usable answer").await;
 }
 
 #[tokio::test]

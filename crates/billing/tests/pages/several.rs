@@ -74,8 +74,9 @@ async fn one_that_fails_does_not_spoil_the_others() {
     says_of(1, &fresh);
     says_of(1, &[r#"href="https://shop.example/ordering/orders/1""#]);
     assert!(!rows[&1].contains("out of date"), "{}", rows[&1]);
-    says_of(2, &["Ordering does not answer, and billing has no copy of this order yet."]);
-    let stale = "Possibly out of date: Ordering did not answer; this is the state received on";
+    says_of(2, &["Ordering is not available, and billing has no copy of this order yet."]);
+    let stale =
+        "Possibly out of date: Ordering gave no usable answer; this is the state received on";
     says_of(3, &[stale, "1 May 2026, 10:00 UTC", "16.94 EUR", "Awaiting approval"]);
     says_of(4, &["423.50 EUR"]);
     says_of(5, &["Possibly out of date: Ordering does not know this order right now", "16.94 EUR"]);

@@ -24,6 +24,7 @@ use contract::problem::{Problem, ProblemCode};
 use contract::time::Timestamp;
 use kit::clock::{Clock, ManualClock, SharedClock};
 use kit::random::Random;
+use sqlx::{Connection as _, SqliteConnection};
 use testkit::sqlite::TestFile;
 use tower::ServiceExt;
 use wiremock::matchers::{method, path};
@@ -47,8 +48,8 @@ pub(crate) struct World {
     random: Random,
     state: AppState,
     router: Router,
-    // Removes the database when the test is over.
-    _file: Option<TestFile>,
+    /// Removes the database when the test is over; `None` when somebody else does.
+    file: Option<TestFile>,
 }
 
 impl World {
@@ -56,7 +57,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let file = testkit::sqlite::file();
         let url = file.url();
-        Self { _file: Some(file), ..Self::over(&url).await }
+        Self { file: Some(file), ..Self::over(&url).await }
     }
 
     /// Over SQLite, with another ordering than the one that a test tells what to answer, for whose
@@ -65,7 +66,7 @@ impl World {
         let file = testkit::sqlite::file();
         let url = file.url();
         let world = Self::made(&url, Some(address), Duration::from_mins(1)).await;
-        Self { _file: Some(file), ..world }
+        Self { file: Some(file), ..world }
     }
 
     /// Over the database at `url`.
@@ -99,7 +100,7 @@ impl World {
             ordering_url: "https://shop.example/ordering/".parse().unwrap(),
         };
         let router = router(state.clone(), None);
-        Self { store, clock, ordering, random, state, router, _file: None }
+        Self { store, clock, ordering, random, state, router, file: None }
     }
 
     /// Switches dispatch on, to a customer's system at `url`; its loop does not run.
@@ -164,6 +165,17 @@ impl World {
         assert!(matches!(applied, Applied::Done(_)), "{applied:?}");
         // So that the next invoice is newer than this one.
         self.clock.advance(Duration::from_millis(1));
+    }
+
+    /// Ordering was found to know this order, of which billing has a copy, no more.
+    pub(crate) async fn lacks_at_source(&self, number: i64) {
+        let file = self.file.as_ref().expect("a world over SQLite");
+        let mut database = SqliteConnection::connect(&file.url()).await.unwrap();
+        sqlx::query("update orders set missing_at_source = true where number = $1")
+            .bind(number)
+            .execute(&mut database)
+            .await
+            .unwrap();
     }
 
     /// The newest invoice of an order.

@@ -13,6 +13,8 @@ on_both_databases!(
     approving_again_changes_nothing,
     only_the_version_that_was_seen_is_approved,
     what_is_closed_cannot_be_approved,
+    what_ordering_no_longer_knows_cannot_be_approved,
+    an_approval_by_an_earlier_version_of_billing_is_recognised,
     an_unknown_invoice_is_not_found,
     a_number_that_was_rolled_back_is_given_again,
 );
@@ -106,6 +108,37 @@ async fn what_is_closed_cannot_be_approved(fixture: Fixture) {
         }
     }
     assert_eq!(fixture.everything().await, before);
+}
+
+async fn what_ordering_no_longer_knows_cannot_be_approved(fixture: Fixture) {
+    fixture.take_in(&page(0, 2, vec![order(1, 1, 1), order(2, 1, 1)])).await;
+    let awaiting = fixture.in_state(1, AwaitingApproval).await.remove(0);
+    let approved = fixture.in_state(2, AwaitingApproval).await.remove(0);
+    let approved = fixture.approve(&approved.id).await;
+    fixture.execute("update orders set missing_at_source = true").await;
+
+    let missing = Approval::MissingAtSource(Box::new(awaiting.clone()));
+    // Whatever version was meant: none of them can be approved.
+    for expected in [None, Some(IfMatch::Any), Some(IfMatch::Versions(vec![7]))] {
+        let approval = fixture.store.approve(&awaiting.id, expected.as_ref(), Nothing, AT).await;
+        assert_eq!(approval.unwrap(), missing);
+    }
+    assert_eq!(fixture.in_state(1, AwaitingApproval).await, std::slice::from_ref(&awaiting));
+    assert_eq!(fixture.approve(&approved.id).await, approved, "it was approved in time");
+
+    fixture.take_in(&page(2, 3, vec![order(1, 2, 1)])).await;
+    assert_eq!(fixture.approve(&awaiting.id).await.order_version, 2, "ordering knows it again");
+}
+
+async fn an_approval_by_an_earlier_version_of_billing_is_recognised(fixture: Fixture) {
+    fixture.take_in(&pulled(order(1, 1, 1))).await;
+    let approved = fixture.approve(&fixture.only_invoice().await.id).await;
+    fixture.execute("update invoices set approved_version = null").await;
+    let approval = Approval::Approved(Box::new(approved.clone()));
+    for expected in [None, Some(IfMatch::Versions(vec![1])), Some(IfMatch::Versions(vec![2]))] {
+        let again = fixture.store.approve(&approved.id, expected.as_ref(), Nothing, AT).await;
+        assert_eq!(again.unwrap(), approval);
+    }
 }
 
 async fn an_unknown_invoice_is_not_found(fixture: Fixture) {

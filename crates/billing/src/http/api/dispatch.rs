@@ -5,16 +5,16 @@ use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, ETAG};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use contract::problem::{Problem, ProblemCode};
+use contract::problem::ProblemCode;
 use kit::http::etag::of_version;
 use kit::http::read::Params;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::if_match;
+use super::{if_match, version_conflict};
 use crate::dispatch::DispatchState;
 use crate::error::{Error, Result};
-use crate::http::openapi::ApproveProblems;
+use crate::http::openapi::ChangeProblems;
 use crate::http::{AppState, invoice_id, no_invoice};
 use crate::store::{InvoiceDetail, Redispatch};
 
@@ -40,7 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 202, body = InvoiceDetail, headers(
             ("ETag" = String, description = "The invoice's version"),
         )),
-        ApproveProblems,
+        ChangeProblems,
     )
 )]
 async fn retry(
@@ -58,14 +58,7 @@ async fn retry(
             Ok((StatusCode::ACCEPTED, head, Json(detail)).into_response())
         }
         Redispatch::NotFound => Err(no_invoice()),
-        Redispatch::VersionConflict(current) => Err(Problem {
-            current_version: Some(current),
-            ..Problem::new(
-                ProblemCode::VersionConflict,
-                format!("The invoice has version {current} by now."),
-            )
-        }
-        .into()),
+        Redispatch::VersionConflict(current) => Err(version_conflict(current)),
         Redispatch::WrongState(state) => Err(Error::new(ProblemCode::Conflict, refusal(state))),
     }
 }

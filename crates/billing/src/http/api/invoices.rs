@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use contract::problem::{Problem, ProblemCode};
+use contract::problem::ProblemCode;
 use kit::http::etag::of_version;
 use kit::http::list;
 use kit::http::read::{Params, Violations};
@@ -14,9 +14,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{if_match, tagged};
+use super::{if_match, tagged, version_conflict};
 use crate::error::{Error, Result};
-use crate::http::openapi::{ApproveProblems, FindProblems, ReadProblems};
+use crate::http::openapi::{ChangeProblems, FindProblems, ReadProblems};
 use crate::http::{AppState, invoice_id, no_invoice};
 use crate::invoice::{Invoice, InvoiceState};
 use crate::store::{Approval, InvoiceDetail, InvoiceFilter};
@@ -94,8 +94,10 @@ async fn get(
 /// Makes it binding and gives it the next number of the year. An approved invoice stays as it is.
 ///
 /// An invoice that was withdrawn, credited or has expired cannot be approved any more, whatever
-/// version is meant: 409, and `detail` says what happened instead, and when. One that was computed
-/// anew because its order was changed has another version: 412 with the current one.
+/// version is meant: 409, and `detail` says what happened instead, and when. Nor can one whose order
+/// is `missingAtSource`. One that was computed anew because its order was changed has another
+/// version: 412 with the current one.
+///
 /// Where dispatch is on, the invoice is then handed over to the customer's system: `dispatch` is
 /// `pending` until that has accepted it, or has failed to.
 #[utoipa::path(
@@ -111,7 +113,7 @@ async fn get(
         (status = 200, body = Invoice, headers(
             ("ETag" = String, description = "The invoice's version"),
         )),
-        ApproveProblems,
+        ChangeProblems,
     )
 )]
 async fn approve(
@@ -128,14 +130,12 @@ async fn approve(
             Ok(tagged(&HeaderMap::new(), of_version(invoice.version), &*invoice))
         }
         Approval::NotFound => Err(no_invoice()),
-        Approval::VersionConflict(current) => Err(Problem {
-            current_version: Some(current.version),
-            ..Problem::new(
-                ProblemCode::VersionConflict,
-                format!("The invoice has version {} by now.", current.version),
-            )
+        Approval::VersionConflict(current) => Err(version_conflict(current.version)),
+        Approval::MissingAtSource(_) => {
+            let detail = "Ordering no longer knows the invoice's order: it cannot be approved until \
+                          somebody decides.";
+            Err(Error::new(ProblemCode::Conflict, detail))
         }
-        .into()),
         Approval::Closed { invoice, replacement } => {
             let ending = invoice.ending(replacement.as_deref());
             Err(Error::new(ProblemCode::Conflict, ending.unwrap_or_default()))

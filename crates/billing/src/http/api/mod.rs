@@ -15,7 +15,7 @@ use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::AppState;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The API's routes, without their prefix.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -32,6 +32,13 @@ fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>> {
         let code = ProblemCode::InvalidRequest;
         Problem::with_violations(code, code.title(), vec![violation])
     })?)
+}
+
+/// The invoice that a change is meant for has another version by now, this `current` one.
+fn version_conflict(current: i64) -> Error {
+    let detail = format!("The invoice has version {current} by now.");
+    let problem = Problem::new(ProblemCode::VersionConflict, detail);
+    Problem { current_version: Some(current), ..problem }.into()
 }
 
 /// A document with its entity tag; only the tag when the caller has this very document.

@@ -68,15 +68,16 @@ pub(super) async fn arrive(
         Err(PullError::Database(error)) => return Err(error.into()),
         Err(fault) => fault,
     };
-    let unknown = matches!(fault, PullError::NotFound(_));
-    match (is_copy, unknown) {
-        (true, _) => {
-            tracing::info!(order.number = number, error = %fault, "the local copy is shown");
-            Ok(Some(if unknown { Doubt::NotKnown } else { Doubt::NoAnswer }))
-        }
-        (false, true) => Err(no_such_order(number)),
-        (false, false) => Err(fault.into()),
+    let doubt = match &fault {
+        PullError::NotFound(_) => Doubt::NotKnown,
+        PullError::Upstream(fault) if fault.status.is_none() => Doubt::NoAnswer,
+        _ => Doubt::NotUsable,
+    };
+    if is_copy {
+        tracing::info!(order.number = number, error = %fault, "the local copy is shown");
+        return Ok(Some(doubt));
     }
+    Err(if doubt == Doubt::NotKnown { no_such_order(number) } else { fault.into() })
 }
 
 fn no_such_order(number: i64) -> Error {

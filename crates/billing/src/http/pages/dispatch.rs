@@ -1,12 +1,14 @@
 //! How an invoice's dispatch stands, as its page shows it, and trying it again.
 
 use askama::Template;
+use axum::Form;
 use axum::extract::{Path, State};
-use axum::response::Redirect;
+use axum::response::{IntoResponse, Redirect, Response};
 use contract::time::Timestamp;
+use kit::http::etag::IfMatch;
 use kit::show;
 
-use super::AppState;
+use super::{AppState, invoice, seen};
 use crate::dispatch::{DispatchDetail, DispatchState};
 use crate::error::Result;
 use crate::http::{invoice_id, no_invoice};
@@ -20,6 +22,8 @@ const REFRESH_SECONDS: u64 = 3;
 #[template(path = "dispatch.html")]
 pub(super) struct Dispatch {
     invoice_id: String,
+    /// The version of the invoice that the page shows.
+    version: i64,
     state: DispatchState,
     detail: DispatchDetail,
     /// Whether dispatch is switched on.
@@ -32,6 +36,7 @@ impl Dispatch {
     pub(super) fn of(shown: &InvoiceDetail, state: &AppState) -> Option<Self> {
         Some(Self {
             invoice_id: shown.invoice.id.clone(),
+            version: shown.invoice.version,
             state: shown.invoice.dispatch?,
             detail: shown.dispatch_detail.clone()?,
             is_on: state.dispatcher.is_some(),
@@ -69,15 +74,20 @@ impl Dispatch {
 
 /// `POST /invoices/{id}/dispatch/retry`
 ///
-/// Leads to the invoice whatever became of the wish: when somebody else was faster, its page shows
-/// what the wish was for.
+/// Leads to the invoice, also when it has not failed any more: somebody else was faster, and its page
+/// shows what the wish was for.
 pub(super) async fn retry(
     State(state): State<AppState>,
     Path(id): Path<String>,
-) -> Result<Redirect> {
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Result<Response> {
     let id = invoice_id(&id)?;
-    match state.redispatch(&id, None).await? {
+    let seen = IfMatch::Versions(vec![seen::version(&fields)?]);
+    match state.redispatch(&id, Some(&seen)).await? {
         Redispatch::NotFound => Err(no_invoice()),
-        _ => Ok(Redirect::to(&format!("/invoices/{id}"))),
+        Redispatch::VersionConflict(_) => invoice::not_retried(&state, &id).await,
+        Redispatch::Pending(_) | Redispatch::WrongState(_) => {
+            Ok(Redirect::to(&format!("/invoices/{id}")).into_response())
+        }
     }
 }

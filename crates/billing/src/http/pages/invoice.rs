@@ -63,6 +63,8 @@ enum Notice {
     Approved,
     /// It could not be: something else happened to it first.
     TooLate,
+    /// It was not handed over again: it has changed since it was looked at.
+    NotRetried,
 }
 
 /// Why the local copy may be out of date. Its text is the value of `?stale=`.
@@ -70,6 +72,8 @@ enum Notice {
 pub(in crate::http) enum Doubt {
     /// Ordering did not answer.
     NoAnswer,
+    /// Ordering answered, but not with an order that can be taken in.
+    NotUsable,
     /// Ordering does not know the order: it may be a standby that lags.
     NotKnown,
 }
@@ -78,6 +82,7 @@ impl Doubt {
     fn read(params: &Params) -> Option<Self> {
         match params.text("stale")? {
             "unknown" => Some(Self::NotKnown),
+            "unusable" => Some(Self::NotUsable),
             _ => Some(Self::NoAnswer),
         }
     }
@@ -85,6 +90,7 @@ impl Doubt {
     pub(in crate::http) fn reason(self) -> &'static str {
         match self {
             Self::NoAnswer => "Ordering did not answer",
+            Self::NotUsable => "Ordering gave no usable answer",
             Self::NotKnown => "Ordering does not know this order right now",
         }
     }
@@ -94,6 +100,7 @@ impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoAnswer => "1",
+            Self::NotUsable => "unusable",
             Self::NotKnown => "unknown",
         })
     }
@@ -110,9 +117,7 @@ pub(super) async fn by_id(
     let notice = (params.text("notice") == Some("approved")
         && invoice.state == InvoiceState::Approved)
         .then_some(Notice::Approved);
-    let siblings = siblings(&state, invoice.order_number).await?;
-    let page = InvoicePage { notice, ..page(&state, invoice, siblings).await? };
-    Ok(page.into_response())
+    Ok(page_with(&state, invoice, notice).await?.into_response())
 }
 
 /// `GET /orders/{number}/invoice`: the order's live invoice, else its newest.
@@ -163,12 +168,18 @@ pub(super) async fn approve(
             let page = ChangedPage::new(seen, *now);
             return Ok((StatusCode::PRECONDITION_FAILED, page).into_response());
         }
-        Approval::Closed { invoice, .. } => *invoice,
+        Approval::MissingAtSource(invoice) | Approval::Closed { invoice, .. } => *invoice,
     };
-    let siblings = siblings(&state, invoice.order_number).await?;
-    let notice = Some(Notice::TooLate);
-    let page = InvoicePage { notice, ..page(&state, invoice, siblings).await? };
+    let page = page_with(&state, invoice, Some(Notice::TooLate)).await?;
     Ok((StatusCode::CONFLICT, page).into_response())
+}
+
+/// The answer to the wish to hand an invoice over again that was meant for another version: its page
+/// as it is now.
+pub(super) async fn not_retried(state: &AppState, id: &str) -> Result<Response> {
+    let invoice = state.store.invoice(id).await?.ok_or_else(no_invoice)?;
+    let page = page_with(state, invoice, Some(Notice::NotRetried)).await?;
+    Ok((StatusCode::PRECONDITION_FAILED, page).into_response())
 }
 
 /// The newest invoices of an order, newest first.
@@ -181,6 +192,15 @@ pub(in crate::http) async fn siblings(state: &AppState, number: i64) -> db::Resu
 /// `None` when there is none.
 pub(in crate::http) fn foremost(siblings: &[Invoice]) -> Option<&Invoice> {
     siblings.iter().find(|invoice| invoice.state.is_live()).or(siblings.first())
+}
+
+async fn page_with(
+    state: &AppState,
+    invoice: Invoice,
+    notice: Option<Notice>,
+) -> Result<InvoicePage> {
+    let siblings = siblings(state, invoice.order_number).await?;
+    Ok(InvoicePage { notice, ..page(state, invoice, siblings).await? })
 }
 
 async fn page(

@@ -2,7 +2,6 @@
 
 use askama::Template;
 use askama_web::WebTemplate;
-use contract::order::Line;
 use contract::problem::ProblemCode;
 use kit::http::frame::Frame;
 use kit::show;
@@ -38,8 +37,9 @@ pub(super) fn facts(invoice: &Invoice) -> Vec<Fact> {
     let further = invoice.lines.len().saturating_sub(LINES);
     let mut facts =
         vec![fact("Customer", invoice.customer.name.clone()), fact("Address", address.join(", "))];
-    facts
-        .extend(lines.map(|line| fact(&format!("Line {}", line.line_no), of_line(line, currency))));
+    facts.extend(
+        lines.map(|line| fact(&format!("Line {}", line.line_no), show::line(line, currency))),
+    );
     if further > 0 {
         facts.push(fact("Further lines", further.to_string()));
     }
@@ -54,19 +54,6 @@ pub(super) fn facts(invoice: &Invoice) -> Vec<Fact> {
 
 fn fact(label: &str, text: String) -> Fact {
     Fact { label: label.to_owned(), text }
-}
-
-/// `40 × BOLT-8, Bolt M8, at 0.35, 21 % tax`
-fn of_line(line: &Line, currency: &str) -> String {
-    let description = line.description.as_deref().filter(|text| !text.is_empty());
-    format!(
-        "{} × {}{}, at {}, {} tax",
-        show::count(line.quantity),
-        line.sku,
-        description.map(|text| format!(", {text}")).unwrap_or_default(),
-        show::amount(line.unit_price_minor, currency),
-        show::tax_rate(line.tax_basis_points)
-    )
 }
 
 /// The form for an approval, as it was sent. Its facts are what the sender claims to have seen:
@@ -84,17 +71,25 @@ impl Seen {
     /// # Errors
     /// When they name no version.
     pub(super) fn read(fields: Vec<(String, String)>) -> Result<Self> {
-        let version = fields.iter().find(|(name, _)| name == "version");
-        let version = version.and_then(|(_, text)| text.parse().ok()).ok_or_else(|| {
-            let detail = "The form does not say which version of the invoice is meant.";
-            Error::new(ProblemCode::InvalidRequest, detail)
-        })?;
+        let version = version(&fields)?;
         let facts = fields
             .into_iter()
             .filter_map(|(name, text)| name.strip_prefix(PREFIX).map(|label| fact(label, text)));
         // A page has no more of them: its lines, and some besides.
         Ok(Self { version, facts: facts.take(2 * LINES).collect() })
     }
+}
+
+/// Which version of the invoice a form means.
+///
+/// # Errors
+/// When its fields do not say.
+pub(super) fn version(fields: &[(String, String)]) -> Result<i64> {
+    let version = fields.iter().find(|(name, _)| name == "version");
+    version.and_then(|(_, text)| text.parse().ok()).ok_or_else(|| {
+        let detail = "The form does not say which version of the invoice is meant.";
+        Error::new(ProblemCode::InvalidRequest, detail)
+    })
 }
 
 /// The page for an approval that was meant for another version: both side by side.
@@ -129,7 +124,8 @@ impl ChangedPage {
         Self { frame: frame("/invoices"), rows: compare(seen.facts, &facts), facts, invoice }
     }
 
-    /// Whether it can still be approved, in the version that is shown.
+    /// Whether it can still be approved, in the version that is shown: an order that is missing at
+    /// the source keeps it from ever coming to this page.
     fn can_be_approved(&self) -> bool {
         self.invoice.state == InvoiceState::AwaitingApproval
     }

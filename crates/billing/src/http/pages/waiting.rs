@@ -32,6 +32,9 @@ pub(in crate::http) fn reason(code: ProblemCode) -> &'static str {
         ProblemCode::UpstreamInvalid | ProblemCode::StaleProvider => {
             "What ordering answers cannot be used, and billing has no copy of this order yet."
         }
-        _ => "Ordering does not answer, and billing has no copy of this order yet.",
+        ProblemCode::UpstreamTimeout => {
+            "Ordering does not answer, and billing has no copy of this order yet."
+        }
+        _ => "Ordering is not available, and billing has no copy of this order yet.",
     }
 }
