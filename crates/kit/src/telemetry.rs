@@ -60,12 +60,34 @@ pub fn metrics() -> &'static PrometheusHandle {
 /// An error with everything that caused it, for a log line.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut texts: Vec<String> = Vec::new();
+    for text in causes.map(ToString::to_string) {
+        // Some errors say in their own text already what their cause is.
+        if !texts.last().is_some_and(|above| above.ends_with(&text)) {
+            texts.push(text);
+        }
+    }
+    texts.join(": ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{text}")]
+        struct Told {
+            text: &'static str,
+            source: Option<Box<Told>>,
+        }
+        let told = |text, source: Option<Told>| Told { text, source: source.map(Box::new) };
+        let refused = told("connection refused", None);
+        let repeating = told("no connection: connection refused", Some(refused));
+        let error = told("the database is away", Some(repeating));
+        assert_eq!(chain(&error), "the database is away: no connection: connection refused");
+    }
 
     #[test]
     fn rust_log_adds_to_info_unless_it_names_another_level() {

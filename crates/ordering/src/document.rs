@@ -2,10 +2,15 @@
 //! at once, and what cannot be read is empty.
 
 use contract::order::Address;
+use contract::problem::Violation;
+use contract::time::Timestamp;
+use kit::db;
 use kit::http::read::{ObjectReader, Violations};
 use serde_json::Value;
 
 use crate::order::{CustomerInput, LineInput, OrderInput};
+use crate::scope::{Fault, Scope};
+use crate::store::Store;
 
 /// The order of a document, whose customer exists already.
 pub fn order(document: &Value, violations: &mut Violations) -> OrderInput {
@@ -22,6 +27,23 @@ pub fn customer(document: &Value, violations: &mut Violations) -> CustomerInput 
     let input = customer_content(&mut reader);
     reader.finish();
     input
+}
+
+/// When something in a document cannot be read, asks what else is wrong with the scope of what could
+/// be read, so that the caller learns everything at once. `place` says where in the document.
+pub async fn complete(
+    violations: &mut Violations,
+    scope: &Scope,
+    place: fn(&Fault) -> Option<Violation>,
+    store: &dyn Store,
+    at: Timestamp,
+) -> db::Result<()> {
+    if !violations.is_empty()
+        && let Some(refused) = store.check(scope, at).await?
+    {
+        violations.extend(refused.faults.iter().filter_map(place));
+    }
+    Ok(())
 }
 
 /// Everything of an order but its customer.

@@ -6,7 +6,7 @@ use contract::problem::{Problem, ProblemCode, Violation};
 use kit::db;
 use kit::http::problem::{ProblemResponse, of_database};
 
-use crate::scope::single::Change;
+use crate::store::Change;
 
 /// Why a request fails.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,7 @@
 use contract::problem::{Problem, ProblemCode, Violation};
 use kit::http::etag::IfMatch;
 use kit::http::read::{ObjectReader, Violations};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::document::{customer_content, order_content};
@@ -14,51 +15,68 @@ use crate::error::{self, ORDER_NOT_ACCEPTED};
 use crate::order::{CustomerInput, OrderInput};
 use crate::scope::{Fault, Kind, Reason, Refused, Scope};
 
-/// The scope of a document, and what is wrong with the document itself; then the scope is only
-/// good for finding out what else is wrong. A new customer gets `new_customer_id`.
-pub fn read(document: &Value, new_customer_id: String) -> (Scope, Violations) {
-    let mut violations = Violations::new();
-    let mut reader = ObjectReader::new(document, String::new(), &mut violations);
-    let customer = reader.object("customer", customer);
-    let order = reader.object("order", order);
-    let confirm = reader.optional_bool("confirm").unwrap_or_default();
-    reader.finish();
+/// A customer, an order and its lines, as a document gives them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Nested {
+    /// `None` when it could not be read.
+    customer: Option<Customer>,
+    /// `None` when it could not be read.
+    order: Option<Order>,
+    confirm: bool,
+}
 
-    let mut scope = Scope::new();
-    let customer_id = match customer {
-        Some(Customer::Named(id)) => id,
-        Some(Customer::Changed(id, version, input)) => {
-            scope.update_customer(id.clone(), exactly(version), input);
-            id
-        }
-        Some(Customer::New(input)) => {
-            scope.create_customer(new_customer_id.clone(), input);
-            new_customer_id
-        }
-        None => String::new(),
-    };
-    if let Some(Order { key, input }) = order {
-        let input = OrderInput { customer_id, ..input };
-        match key {
-            Some((number, version)) => {
-                scope.replace_order(number, exactly(version), input, confirm);
-            }
-            None => scope.create_order(input, confirm),
-        }
+impl Nested {
+    /// Reads a document, and what is wrong with it; then it is only good for finding out what else
+    /// is wrong.
+    pub fn read(document: &Value) -> (Self, Violations) {
+        let mut violations = Violations::new();
+        let mut reader = ObjectReader::new(document, String::new(), &mut violations);
+        let nested = Self {
+            customer: reader.object("customer", customer),
+            order: reader.object("order", order),
+            confirm: reader.optional_bool("confirm").unwrap_or_default(),
+        };
+        reader.finish();
+        (nested, violations)
     }
-    (scope, violations)
+
+    /// What is to be written. A new customer gets `new_customer_id`.
+    pub fn scope(&self, new_customer_id: String) -> Scope {
+        let mut scope = Scope::new();
+        let customer_id = match self.customer.clone() {
+            Some(Customer::Named(id)) => id,
+            Some(Customer::Changed(id, version, input)) => {
+                scope.update_customer(id.clone(), exactly(version), input);
+                id
+            }
+            Some(Customer::New(input)) => {
+                scope.create_customer(new_customer_id.clone(), input);
+                new_customer_id
+            }
+            None => String::new(),
+        };
+        if let Some(Order { key, input }) = self.order.clone() {
+            let input = OrderInput { customer_id, ..input };
+            match key {
+                Some((number, version)) => {
+                    scope.replace_order(number, exactly(version), input, self.confirm);
+                }
+                None => scope.create_order(input, self.confirm),
+            }
+        }
+        scope
+    }
 }
 
 /// The problem of a document whose scope was refused.
 pub fn problem(refused: &Refused) -> Problem {
-    let violations: Vec<_> = refused.faults.iter().filter_map(violation).collect();
+    let mut violations = Violations::new();
+    violations.extend(refused.faults.iter().filter_map(violation));
+    let violations = violations.into_vec();
     let is = |what: fn(&Reason) -> bool| refused.faults.iter().any(|fault| what(&fault.reason));
     if is(|reason| matches!(reason, Reason::Invalid(_) | Reason::Missing)) {
-        return Problem::with_violations(
-            ProblemCode::ValidationFailed,
-            ORDER_NOT_ACCEPTED,
-            violations,
-        );
+        let code = ProblemCode::ValidationFailed;
+        return Problem::with_violations(code, ORDER_NOT_ACCEPTED, violations);
     }
     if is(|reason| matches!(reason, Reason::Deleted)) {
         return error::deleted();
@@ -97,6 +115,7 @@ pub fn violation(fault: &Fault) -> Option<Violation> {
     })
 }
 
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 enum Customer {
     /// By its id alone.
     Named(String),
@@ -105,6 +124,7 @@ enum Customer {
     New(CustomerInput),
 }
 
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 struct Order {
     /// Number and version; `None` for a new one.
     key: Option<(i64, i64)>,

@@ -48,7 +48,7 @@ pub enum ImportError {
 /// What an import did.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {
-    /// Orders that were new.
+    /// Orders that were taken in now: new ones and, with NDJSON, changed ones.
     pub new: u64,
     /// Orders that were imported before: nothing was done with them.
     pub known: u64,
@@ -109,12 +109,16 @@ pub async fn run(
     }
 }
 
+/// What some programs put before the first character of a text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Whether the file holds JSON objects; what is no CSV either is told with the columns it lacks.
 fn begins_with_brace(file: &Path) -> io::Result<bool> {
     let mut reader = BufReader::new(File::open(file)?);
     loop {
         let buffer = reader.fill_buf()?;
-        if let Some(first) = buffer.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        let is_text = |byte: &&u8| !byte.is_ascii_whitespace() && !BYTE_ORDER_MARK.contains(byte);
+        if let Some(first) = buffer.iter().find(is_text) {
             return Ok(*first == b'{');
         }
         let blanks = buffer.len();

@@ -14,8 +14,9 @@ use kit::db;
 use sha2::{Digest, Sha256};
 
 use super::rejected::RejectedRows;
-use super::{ImportError, Report, Tools, progress_bar};
-use crate::nested;
+use super::{BYTE_ORDER_MARK, ImportError, Report, Tools, progress_bar};
+use crate::document;
+use crate::nested::{self, Nested};
 use crate::scope::Outcome;
 use crate::store::IdempotencyKey;
 
@@ -38,7 +39,7 @@ pub(super) async fn run(
     for (number, line) in (1..).zip(open()?.split(b'\n')) {
         bar.inc(1);
         let line = line.map_err(unreadable)?;
-        let line = line.trim_ascii();
+        let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&line).trim_ascii();
         if line.is_empty() {
             continue;
         }
@@ -80,16 +81,15 @@ enum Taken {
 
 async fn take(tools: Tools<'_>, line: &[u8], key: IdempotencyKey) -> db::Result<Taken> {
     let Tools { store, clock, random } = tools;
-    let document = match serde_json::from_slice(line) {
-        Ok(document) => document,
+    let value = match serde_json::from_slice(line) {
+        Ok(value) => value,
         Err(error) => return Ok(Taken::Rejected(vec![format!("is not JSON: {error}")])),
     };
     let now = clock.now();
-    let (scope, mut violations) = nested::read(&document, random.uuid(now));
+    let (nested, mut violations) = Nested::read(&value);
+    let scope = nested.scope(random.uuid(now));
+    document::complete(&mut violations, &scope, nested::violation, store, now).await?;
     if !violations.is_empty() {
-        if let Some(refused) = store.check(&scope, now).await? {
-            violations.extend(refused.faults.iter().filter_map(nested::violation));
-        }
         return Ok(Taken::Rejected(violations.into_vec().iter().map(reason).collect()));
     }
     let lines = |orders: &[contract::order::Order]| {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use csv::{ByteRecord, Writer};
 
 use super::ImportError;
+
 /// The file with the rejected rows.
 pub(super) struct RejectedRows {
     path: PathBuf,

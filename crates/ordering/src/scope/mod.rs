@@ -8,10 +8,9 @@
 //! came about, and what was asked for is still there to be mended.
 //!
 //! The store does the rest in one transaction: it locks and loads what the scope names, resolves,
-//! and writes the plan. [`single`] has the scopes of one object, which most writes are.
+//! and writes the plan.
 
 mod resolve;
-pub mod single;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -127,11 +126,13 @@ impl Scope {
         self.imports.push(order);
     }
 
-    /// Of a customer that is added twice only the last version counts. A new one stays new.
+    /// Of a customer that is added twice only the last version counts. A new one stays new, and one
+    /// who exists stays one who exists.
     fn add_customer(&mut self, change: CustomerChange) {
         match self.customers.iter_mut().find(|earlier| earlier.id == change.id) {
             Some(earlier) => {
-                let replaces = earlier.replaces.as_ref().and(change.replaces);
+                let before = earlier.replaces.take();
+                let replaces = before.map(|before| change.replaces.unwrap_or(before));
                 *earlier = CustomerChange { replaces, ..change };
             }
             None => self.customers.push(change),
@@ -209,7 +210,7 @@ pub struct Plan {
 /// A customer to be written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PlannedCustomer {
-    /// `Created` or `Changed`.
+    /// `Created`, `Changed` or `Imported`.
     pub action: Action,
     /// As it is to be stored.
     pub customer: Customer,
@@ -343,6 +344,7 @@ pub struct Committed {
 
 /// What became of a scope.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[must_use = "a scope may be refused"]
 pub enum Outcome {
     /// It is written.
     Done(Committed),

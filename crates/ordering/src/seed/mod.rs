@@ -69,8 +69,9 @@ pub async fn run(
         let chunk: Vec<_> = (first..=last)
             .map(|n| made_up(format!("{series}-{n:06}"), &content, random.uuid(now), now))
             .collect();
-        bar.inc(chunk.len() as u64);
+        let orders = chunk.len() as u64;
         kept += store.import_orders(chunk, now).await?;
+        bar.inc(orders);
     }
     bar.finish_and_clear();
     Ok(Report { orders: kept, took: clock.now().since(started) })

@@ -22,7 +22,7 @@ pub(super) async fn commit<B: Backend>(
     {
         return Ok(answered);
     }
-    let stored = load::<B>(conn, scope).await?;
+    let stored = load::<B>(conn, scope, B::FOR_UPDATE).await?;
     let plan = match scope.resolve(&stored, at) {
         Ok(plan) => plan,
         Err(refused) => return Ok(Outcome::Refused(refused)),
@@ -34,32 +34,32 @@ pub(super) async fn commit<B: Backend>(
     Ok(Outcome::Done(committed))
 }
 
-/// Everything that is in the way of writing `scope`.
+/// Everything that is in the way of writing `scope`; locks nothing.
 pub(super) async fn check<B: Backend>(
     conn: &mut B::Connection,
     scope: &Scope,
     at: Timestamp,
 ) -> Result<Option<Refused>> {
-    let stored = load::<B>(conn, scope).await?;
+    let stored = load::<B>(conn, scope, "").await?;
     Ok(scope.resolve(&stored, at).err())
 }
 
-/// Reads everything that the scope names, and locks what it changes.
+/// Reads everything that the scope names; `lock` ends the statements that read what it changes.
 ///
 /// Always in the same order: imports, orders by number, customers by id. So no two transactions
 /// ever wait for each other.
-async fn load<B: Backend>(conn: &mut B::Connection, scope: &Scope) -> Result<Stored> {
+async fn load<B: Backend>(conn: &mut B::Connection, scope: &Scope, lock: &str) -> Result<Stored> {
     let mut stored = Stored::default();
     if !scope.imports().is_empty() {
-        load_imports::<B>(conn, scope.imports(), &mut stored).await?;
+        load_imports::<B>(conn, scope.imports(), lock, &mut stored).await?;
     }
     let numbers = scope.changed_orders();
     if !numbers.is_empty() {
-        stored.orders = orders::load_locked::<B>(conn, &numbers).await?;
+        stored.orders = orders::load::<B>(conn, &numbers, lock).await?;
     }
     let changed = scope.changed_customers();
     if !changed.is_empty() {
-        customers::lock::<B>(conn, &changed).await?;
+        customers::lock::<B>(conn, &changed, lock).await?;
     }
     let mut ids = scope.named_customers();
     ids.extend(changed);
@@ -72,10 +72,11 @@ async fn load<B: Backend>(conn: &mut B::Connection, scope: &Scope) -> Result<Sto
 async fn load_imports<B: Backend>(
     conn: &mut B::Connection,
     imports: &[ImportedOrder],
+    lock: &str,
     stored: &mut Stored,
 ) -> Result<()> {
     // Of two imports at once, the second looks for known references when the first has committed.
-    let lock = format!("select name from locks where name = 'import'{}", B::FOR_UPDATE);
+    let lock = format!("select name from locks where name = 'import'{lock}");
     query::<B>(AssertSqlSafe(lock)).fetch_one(conn).await?;
     let batch = Batch::new()
         .text("reference", imports.iter().map(|import| import.input.reference.clone()))

@@ -43,14 +43,17 @@ pub(super) async fn write<B: Backend>(
     Ok(())
 }
 
-/// Locks the customers with these ids until the transaction ends: no other change of them comes in
-/// between.
-pub(super) async fn lock<B: Backend>(conn: &mut B::Connection, ids: &BTreeSet<&str>) -> Result<()> {
+/// With `lock`, locks the customers with these ids until the transaction ends: no other change of
+/// them comes in between.
+pub(super) async fn lock<B: Backend>(
+    conn: &mut B::Connection,
+    ids: &BTreeSet<&str>,
+    lock: &str,
+) -> Result<()> {
     let batch = batch_of(ids);
     let sql = format!(
-        "select c.id from {} join customers c on c.id = batch.id order by c.id{}",
-        batch.table::<B>(1),
-        B::FOR_UPDATE
+        "select c.id from {} join customers c on c.id = batch.id order by c.id{lock}",
+        batch.table::<B>(1)
     );
     query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
     Ok(())

@@ -5,6 +5,7 @@ use contract::time::Timestamp;
 use kit::db::{Backend, Error, Result, query};
 
 use super::HistoryEntry;
+use crate::scope::Action;
 
 /// What happened to an order, oldest first.
 pub(super) async fn of<B: Backend>(
@@ -20,11 +21,15 @@ pub(super) async fn of<B: Backend>(
         Ok(HistoryEntry {
             version: row.get("version")?,
             state: parse_state(&row.get::<String>("state")?)?,
-            action: row.get("action")?,
+            action: parse_action(&row.get::<String>("action")?)?,
             at: Timestamp::from_micros(row.get("at")?),
         })
     };
     rows.iter().map(entry).collect()
+}
+
+fn parse_action(word: &str) -> Result<Action> {
+    Action::parse(word).ok_or_else(|| Error::Damaged(format!("an order was {word:?}")))
 }
 
 /// The state that a stored word names.

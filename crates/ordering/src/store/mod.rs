@@ -10,6 +10,7 @@ mod history;
 mod idempotency;
 mod orders;
 mod sequencer;
+mod single;
 mod sql;
 mod transactions;
 mod write;
@@ -22,6 +23,7 @@ use kit::db::Result;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use single::Change;
 pub use sql::{SqlStore, open};
 
 use crate::feed::Verdict;
@@ -39,7 +41,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes everything that `scope` holds, or nothing. With a key, a request that was answered
     /// before gets the same answer and writes nothing. The only way in which customers and orders
-    /// are ever written; see [`crate::scope::single`] for scopes of one object.
+    /// are ever written; the methods of `dyn Store` are scopes of one object.
     async fn commit(
         &self,
         scope: &Scope,
@@ -114,8 +116,8 @@ pub struct HistoryEntry {
     pub version: i64,
     /// The state from then on.
     pub state: OrderState,
-    /// `created`, `changed`, `confirmed`, `deleted` or `imported`.
-    pub action: String,
+    /// What was done.
+    pub action: Action,
     /// When.
     pub at: Timestamp,
 }

@@ -40,17 +40,17 @@ pub(super) async fn find<B: Backend>(
     Ok(Some(order))
 }
 
-/// The orders with these numbers, by number, locked until the transaction ends: no other change of
-/// them comes in between.
-pub(super) async fn load_locked<B: Backend>(
+/// The orders with these numbers, by number. With `lock` they stay locked until the transaction ends:
+/// no other change of them comes in between.
+pub(super) async fn load<B: Backend>(
     conn: &mut B::Connection,
     numbers: &BTreeSet<i64>,
+    lock: &str,
 ) -> Result<HashMap<i64, Order>> {
     let batch = Batch::new().int("number", numbers.iter().copied());
     let lock = format!(
-        "select o.number from {} join orders o on o.number = batch.number order by o.number{}",
-        batch.table::<B>(1),
-        B::FOR_UPDATE
+        "select o.number from {} join orders o on o.number = batch.number order by o.number{lock}",
+        batch.table::<B>(1)
     );
     query::<B>(AssertSqlSafe(lock)).bind_batch(batch.clone()).fetch_all(conn).await?;
     // A statement of its own, so that it sees what was committed while the lock was waited for.

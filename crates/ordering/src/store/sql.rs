@@ -85,8 +85,7 @@ impl<B: Backend> Store for SqlStore<B> {
     }
 
     async fn check(&self, scope: &Scope, at: Timestamp) -> Result<Option<Refused>> {
-        let mut tx = self.db.begin().await?;
-        commit::check::<B>(&mut tx, scope, at).await
+        commit::check::<B>(&mut *self.db.snapshot().await?, scope, at).await
     }
 
     async fn transaction(&self, id: &str) -> Result<Option<Transaction>> {

@@ -11,6 +11,7 @@ on_both_databases!(
     a_customer_is_changed_by_version,
     everything_wrong_with_a_customer_is_told_at_once,
     an_address_of_nothing_is_none,
+    a_repeated_request_makes_one_customer,
     the_list_is_paged,
 );
 
@@ -109,4 +110,19 @@ async fn the_list_is_paged(app: App) {
     let expected =
         pairs([("/order", "unknown-field"), ("/after", "invalid"), ("/limit", "out-of-range")]);
     assert_eq!(wrong.violations(ProblemCode::InvalidRequest), expected);
+}
+
+async fn a_repeated_request_makes_one_customer(app: App) {
+    let create =
+        |body: &Value| Ask::post("/api/v1/customers").header("idempotency-key", "c-1").json(body);
+    let first = app.send(create(&ada())).await;
+    assert_eq!(first.status, StatusCode::CREATED);
+    assert_eq!(app.send(create(&ada())).await.value(), first.value());
+    let mut other = ada();
+    other["name"] = json!("Ada Miles");
+    let reused = app.send(create(&other)).await;
+    let expected = pairs([("/Idempotency-Key", "reused")]);
+    assert_eq!(reused.violations(ProblemCode::ValidationFailed), expected);
+    let customers = app.get("/api/v1/customers").await.value();
+    assert_eq!(customers["customers"].as_array().unwrap().len(), 1);
 }

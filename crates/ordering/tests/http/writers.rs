@@ -33,7 +33,8 @@ async fn two_hundred_writers_overwrite_nobody_unseen(app: App) {
     let first = order.version + 1;
     let expected: Vec<_> = (first..).take(WRITERS).collect();
     assert_eq!(accepted, expected, "each version was made by one writer");
-    assert!(refused >= WRITERS, "{refused} conflicts: they did not meet");
+    // All saw the same version first, and one of them was accepted.
+    assert!(refused >= WRITERS - 1, "{refused} conflicts: they did not meet");
 
     let now = app.get(&format!("/api/v1/orders/{}", order.number)).await.order();
     let note = now.note.unwrap();

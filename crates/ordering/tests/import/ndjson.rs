@@ -29,7 +29,7 @@ fn lines(documents: &[Value]) -> String {
 async fn each_line_is_an_order(world: World) {
     let mut draft = document("A-2");
     draft["confirm"] = json!(false);
-    let text = format!("\n{}\r\n\n{draft}", document("A-1"));
+    let text = format!("\u{feff}\n{}\r\n\n{draft}", document("A-1"));
     let report = world.import(&world.file("orders.ndjson", &text), None).await.unwrap();
     assert_eq!((report.new, report.known, report.lines), (2, 0, 4));
     assert_eq!(report.rejected_file, None);

@@ -14,8 +14,8 @@ use kit::clock::{Clock, ManualClock, SharedClock};
 use kit::random::Random;
 use ordering::http::{AppState, router};
 use ordering::order::{Customer, CustomerInput, LineInput, OrderInput};
-use ordering::scope::single::Change;
 use ordering::sequencer::Sequencer;
+use ordering::store::Change;
 use ordering::store::{OrderFilter, Store, open};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use testkit::sqlite::TestFile;
@@ -101,7 +101,7 @@ impl World {
             CustomerInput { name: name.into(), email: "ada@example.com".into(), address: None };
         let now = self.clock.now();
         let created =
-            self.store.create_customer(&self.random.uuid(now), &input, now).await.unwrap();
+            self.store.create_customer(&self.random.uuid(now), &input, None, now).await.unwrap();
         let Change::Done(customer) = created else { panic!("{created:?}") };
         customer
     }

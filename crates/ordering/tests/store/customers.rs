@@ -3,7 +3,7 @@
 use contract::order::Address;
 use kit::http::etag::IfMatch;
 use ordering::order::CustomerInput;
-use ordering::scope::single::Change;
+use ordering::store::Change;
 
 use crate::fixture::{Fixture, ada, at, done, on_both_databases, version};
 
@@ -26,7 +26,7 @@ async fn a_customer_is_kept_as_given(fixture: Fixture) {
 
 async fn an_address_without_parts_is_none(fixture: Fixture) {
     let input = CustomerInput { address: Some(Address::default()), ..ada() };
-    fixture.store.create_customer("ada", &input, at(0)).await.unwrap();
+    done(fixture.store.create_customer("ada", &input, None, at(0)).await.unwrap());
     let kept = fixture.store.customer("ada").await.unwrap().unwrap();
     assert_eq!(kept.input.address, None);
 }
@@ -50,7 +50,7 @@ async fn a_change_needs_the_current_version(fixture: Fixture) {
 
 async fn lists_go_on_where_they_ended(fixture: Fixture) {
     for id in ["c", "a", "b"] {
-        fixture.store.create_customer(id, &ada(), at(0)).await.unwrap();
+        done(fixture.store.create_customer(id, &ada(), None, at(0)).await.unwrap());
     }
     let ids = |after, limit| {
         let store = fixture.store.clone();

@@ -10,7 +10,7 @@ use kit::http::etag::IfMatch;
 use kit::random::Random;
 use ordering::order::{Customer, CustomerInput, LineInput, OrderInput};
 use ordering::scope::ImportedOrder;
-use ordering::scope::single::Change;
+use ordering::store::Change;
 use ordering::store::{FeedAnswer, Store, open};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 
@@ -132,7 +132,7 @@ impl Fixture {
     }
 
     pub(crate) async fn customer(&self) -> Customer {
-        done(self.store.create_customer("ada", &ada(), at(0)).await.unwrap())
+        done(self.store.create_customer("ada", &ada(), None, at(0)).await.unwrap())
     }
 
     /// A draft of the customer that [`Self::customer`] makes.

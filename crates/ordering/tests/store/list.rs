@@ -47,7 +47,7 @@ async fn lists_go_on_where_they_ended(fixture: Fixture) {
 
 async fn filters_choose_by_state_and_customer(fixture: Fixture) {
     fixture.customer().await;
-    fixture.store.create_customer("bob", &ada(), at(0)).await.unwrap();
+    done(fixture.store.create_customer("bob", &ada(), None, at(0)).await.unwrap());
     let draft = create(&fixture, "ada", "A").await;
     let confirmed = create(&fixture, "bob", "B").await;
     let deleted = create(&fixture, "bob", "C").await;
@@ -79,7 +79,7 @@ async fn search(fixture: &Fixture, text: &str) -> Vec<i64> {
 async fn searches_find_numbers_references_and_names(fixture: Fixture) {
     fixture.customer().await;
     let bob = CustomerInput { name: "Bob Ångström".into(), ..ada() };
-    fixture.store.create_customer("bob", &bob, at(0)).await.unwrap();
+    done(fixture.store.create_customer("bob", &bob, None, at(0)).await.unwrap());
     let one = create(&fixture, "ada", "PO-1").await;
     let two = create(&fixture, "bob", "PO-12").await;
     let three = create(&fixture, "bob", "X-PO-1").await;

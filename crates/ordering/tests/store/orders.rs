@@ -5,7 +5,7 @@ use contract::order::{Order, OrderState};
 use contract::problem::Violation;
 use kit::http::etag::IfMatch;
 use ordering::order::{CustomerInput, OrderInput};
-use ordering::scope::single::Change;
+use ordering::store::Change;
 
 use crate::fixture::{Fixture, ada, at, bolts, done, line, on_both_databases, version};
 
@@ -109,7 +109,7 @@ async fn confirming_again_changes_nothing(fixture: Fixture) {
 async fn replacing_replaces_everything(fixture: Fixture) {
     fixture.customer().await;
     let bob = CustomerInput { name: "Bob".into(), email: "bob@example.com".into(), address: None };
-    fixture.store.create_customer("bob", &bob, at(0)).await.unwrap();
+    done(fixture.store.create_customer("bob", &bob, None, at(0)).await.unwrap());
     let draft = fixture.draft().await;
     let input = OrderInput {
         customer_id: "bob".into(),

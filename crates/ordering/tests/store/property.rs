@@ -1,11 +1,11 @@
 //! Whatever is asked for and whatever fails: a scope is written wholly or leaves no trace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use contract::order::{Order, OrderState};
 use kit::http::etag::IfMatch;
 use ordering::order::{CustomerInput, OrderInput};
-use ordering::scope::{Committed, Outcome, Scope};
+use ordering::scope::{Committed, ImportedOrder, Outcome, Scope};
 use ordering::store::OrderFilter;
 use proptest::prelude::*;
 
@@ -18,7 +18,8 @@ enum Step {
     CreateCustomer { valid: bool },
     UpdateCustomer { which: usize, version_off: i64 },
     CreateOrder { of: usize, quantity: i64, confirm: bool },
-    ReplaceOrder { which: usize, of: usize, quantity: i64, version_off: i64 },
+    ReplaceOrder { which: usize, of: usize, quantity: i64, version_off: i64, confirm: bool },
+    ImportOrder { reference: u8, quantity: i64 },
     Confirm { which: usize },
     Delete { which: usize, version_off: i64 },
 }
@@ -44,9 +45,13 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(which, version_off)| Step::UpdateCustomer { which, version_off }),
         3 => (which(), quantity(), any::<bool>())
             .prop_map(|(of, quantity, confirm)| Step::CreateOrder { of, quantity, confirm }),
-        3 => (which(), which(), quantity(), off()).prop_map(|(which, of, quantity, version_off)| {
-            Step::ReplaceOrder { which, of, quantity, version_off }
-        }),
+        3 => (which(), which(), quantity(), off(), any::<bool>()).prop_map(
+            |(which, of, quantity, version_off, confirm)| {
+                Step::ReplaceOrder { which, of, quantity, version_off, confirm }
+            }
+        ),
+        2 => (0..9_u8, quantity())
+            .prop_map(|(reference, quantity)| Step::ImportOrder { reference, quantity }),
         2 => which().prop_map(|which| Step::Confirm { which }),
         1 => (which(), off()).prop_map(|(which, version_off)| Step::Delete { which, version_off }),
     ]
@@ -135,7 +140,7 @@ async fn break_table(outsider: &mut Outsider, fixture: &Fixture, table: &str) {
         format!(
             "create function fail() returns trigger language plpgsql as \
                $$ begin raise exception 'broken'; end $$; \
-             create trigger broken before insert or update on {table} \
+             create trigger broken before insert or update or delete on {table} \
                for each row execute function fail()"
         )
     } else {
@@ -145,7 +150,7 @@ async fn break_table(outsider: &mut Outsider, fixture: &Fixture, table: &str) {
                  begin select raise(abort, 'broken'); end;"
             )
         };
-        trigger("insert") + &trigger("update")
+        trigger("insert") + &trigger("update") + &trigger("delete")
     };
     outsider.execute(&statements).await.unwrap();
 }
@@ -154,7 +159,8 @@ async fn mend_table(outsider: &mut Outsider, fixture: &Fixture, table: &str) {
     let statements = if fixture.is_postgres() {
         format!("drop trigger broken on {table}; drop function fail()")
     } else {
-        "drop trigger broken_insert; drop trigger broken_update".to_owned()
+        "drop trigger broken_insert; drop trigger broken_update; drop trigger broken_delete"
+            .to_owned()
     };
     outsider.execute(&statements).await.unwrap();
 }
@@ -165,6 +171,8 @@ struct World {
     /// Id, version, name.
     customers: Vec<(String, i64, String)>,
     orders: Vec<ModelOrder>,
+    /// Ids of customers who came with an import, by what they are called elsewhere.
+    external: BTreeMap<u8, String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -175,17 +183,23 @@ struct ModelOrder {
     state: OrderState,
     quantity: i64,
     customer: String,
+    /// As an import gave it, until it is replaced.
+    reference: Option<u8>,
 }
 
 impl World {
     /// The scope of these steps, and the world as it is when that is written; `None` when it must
     /// not be.
+    #[expect(clippy::too_many_lines, reason = "an arm for each step")]
     fn scope(&self, steps: &[Step], n: i64) -> (Scope, Option<Self>) {
         let mut scope = Scope::new();
         let mut next = self.clone();
         let mut allowed = true;
-        // Of an object that is named twice the last version counts: this model knows each once.
-        let mut touched = (Vec::new(), Vec::new());
+        // Of a customer who is named twice the last version counts, and so does the last version that
+        // was expected. Of each order this model knows one change.
+        let mut version_offs = BTreeMap::new();
+        let mut touched = BTreeSet::new();
+        let mut imports = Vec::new();
         for (k, step) in steps.iter().enumerate() {
             let named = |name: &str| CustomerInput { name: name.into(), ..ada() };
             let content = |of: usize, quantity| OrderInput {
@@ -207,12 +221,8 @@ impl World {
                         allowed = false;
                         continue;
                     };
-                    if touched.0.contains(&place) {
-                        continue;
-                    }
-                    touched.0.push(place);
+                    version_offs.insert(place, version_off);
                     scope.update_customer(id.clone(), exactly(version + version_off), named(&name));
-                    allowed &= version_off == 0;
                     next.customers[place] = (id.clone(), version + 1, name);
                 }
                 Step::CreateOrder { of, quantity, confirm } => {
@@ -220,8 +230,23 @@ impl World {
                     allowed &= pick(&self.customers, of).is_some() && quantity > 0;
                     let state = if confirm { OrderState::Confirmed } else { OrderState::Draft };
                     let customer = content(of, quantity).customer_id;
-                    let order = ModelOrder { number: 0, version: 1, state, quantity, customer };
+                    let reference = None;
+                    let order =
+                        ModelOrder { number: 0, version: 1, state, quantity, customer, reference };
                     next.orders.push(order);
+                }
+                Step::ImportOrder { reference, quantity } => {
+                    let id = format!("i-{n}-{k}");
+                    imports.push((reference, quantity, id.clone()));
+                    let reference_text = Some(format!("R-{reference}"));
+                    let lines = vec![line("BOLT-8", quantity, 35)];
+                    scope.import_order(ImportedOrder {
+                        external_customer_id: format!("E-{}", reference % 3),
+                        new_customer_id: id,
+                        customer: ada(),
+                        input: OrderInput { reference: reference_text, lines, ..bolts() },
+                        confirmed_at: at(-100),
+                    });
                 }
                 Step::ReplaceOrder { which, .. }
                 | Step::Confirm { which }
@@ -231,19 +256,22 @@ impl World {
                         allowed = false;
                         continue;
                     };
-                    if touched.1.contains(&place) {
+                    if !touched.insert(place) {
                         continue;
                     }
-                    touched.1.push(place);
                     let after = &mut next.orders[place];
                     allowed &= match *step {
-                        Step::ReplaceOrder { of, quantity, version_off, .. } => {
+                        Step::ReplaceOrder { of, quantity, version_off, confirm, .. } => {
                             let input = content(of, quantity);
                             after.quantity = quantity;
                             after.customer.clone_from(&input.customer_id);
                             after.version += 1;
+                            after.reference = None;
+                            if confirm {
+                                after.state = OrderState::Confirmed;
+                            }
                             let expected = exactly(before.version + version_off);
-                            scope.replace_order(before.number, expected, input, false);
+                            scope.replace_order(before.number, expected, input, confirm);
                             version_off == 0
                                 && quantity > 0
                                 && pick(&self.customers, of).is_some()
@@ -266,6 +294,24 @@ impl World {
                     };
                 }
             }
+        }
+        allowed &= version_offs.values().all(|off| *off == 0);
+        // Imported orders come last; one whose reference is known is left out, whatever it says.
+        let mut known: BTreeSet<_> =
+            self.orders.iter().filter_map(|order| order.reference).collect();
+        for (reference, quantity, new_id) in imports {
+            if !known.insert(reference) {
+                continue;
+            }
+            allowed &= quantity > 0;
+            let customer = next.external.entry(reference % 3).or_insert_with(|| {
+                next.customers.push((new_id.clone(), 1, ada().name));
+                new_id
+            });
+            let (customer, state) = (customer.clone(), OrderState::Confirmed);
+            let reference = Some(reference);
+            let order = ModelOrder { number: 0, version: 1, state, quantity, customer, reference };
+            next.orders.push(order);
         }
         (scope, allowed.then_some(next))
     }
@@ -307,6 +353,10 @@ impl World {
                 state: order.state,
                 quantity: order.lines[0].quantity,
                 customer: order.customer.id.clone(),
+                reference: order
+                    .reference
+                    .as_deref()
+                    .and_then(|text| text.strip_prefix("R-")?.parse().ok()),
             };
             assert_eq!(&model, expected);
             let input =

@@ -14,13 +14,11 @@ use super::Violations;
 use crate::http::problem::ProblemResponse;
 
 /// A JSON body: syntax and media type are checked, the content is still to be read with an
-/// [`ObjectReader`]. Keeps the bytes, for fingerprints.
+/// [`ObjectReader`].
 #[derive(Clone, Debug)]
 pub struct JsonBody {
     /// The document.
     pub value: Value,
-    /// The body as it came.
-    pub bytes: Bytes,
 }
 
 impl<S: Send + Sync> FromRequest<S> for JsonBody {
@@ -48,7 +46,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
             let detail = format!("The body is not JSON: {error}");
             refuse(ProblemCode::InvalidRequest, detail)
         })?;
-        Ok(Self { value, bytes })
+        Ok(Self { value })
     }
 }
 

@@ -6,7 +6,7 @@ use kit::http::read::{JsonBody, Violations};
 
 use crate::document;
 use crate::error::{CUSTOMER_NOT_ACCEPTED, ORDER_NOT_ACCEPTED, Result};
-use crate::nested;
+use crate::nested::{self, Nested};
 use crate::order::{CustomerInput, OrderInput};
 use crate::scope::{Fault, Reason, Scope};
 use crate::store::Store;
@@ -36,19 +36,14 @@ pub(super) async fn customer(
 }
 
 /// Customer and order of a body, which can be read; the rules are still to be looked at.
-pub(super) async fn nested(
-    body: &JsonBody,
-    new_customer_id: String,
-    store: &dyn Store,
-    at: Timestamp,
-) -> Result<Scope> {
-    let (scope, violations) = nested::read(&body.value, new_customer_id);
+pub(super) async fn nested(body: &JsonBody, store: &dyn Store, at: Timestamp) -> Result<Nested> {
+    let (nested, violations) = Nested::read(&body.value);
+    // The id of a new customer is not looked at; the one that is written gets an id of its own.
+    let scope = nested.scope("new".to_owned());
     expect_none(violations, &scope, nested::violation, ORDER_NOT_ACCEPTED, store, at).await?;
-    Ok(scope)
+    Ok(nested)
 }
 
-/// When something in the body cannot be read, the scope of what could be read is asked what else is
-/// wrong, so that the caller learns everything at once.
 async fn expect_none(
     mut violations: Violations,
     scope: &Scope,
@@ -57,11 +52,7 @@ async fn expect_none(
     store: &dyn Store,
     at: Timestamp,
 ) -> Result<()> {
-    if !violations.is_empty()
-        && let Some(refused) = store.check(scope, at).await?
-    {
-        violations.extend(refused.faults.iter().filter_map(place));
-    }
+    document::complete(&mut violations, scope, place, store, at).await?;
     Ok(violations.into_result(ProblemCode::ValidationFailed, title)?)
 }
 

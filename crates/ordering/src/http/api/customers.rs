@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{body, versioned};
+use super::{body, idempotency, versioned};
 use crate::error::{CUSTOMER_NOT_ACCEPTED, Result, accepted};
 use crate::http::AppState;
 use crate::http::extract::{CustomerId, no_customer, required_version};
@@ -34,11 +34,17 @@ struct CustomerList {
 }
 
 /// Make a customer
+///
+/// With an `Idempotency-Key`, the same request sent again gets the same answer and makes nothing.
 #[utoipa::path(
     post,
     path = "/customers",
     operation_id = "createCustomer",
     tag = "customers",
+    params(
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "Names this request: 1 to 255 visible ASCII characters"),
+    ),
     request_body = CustomerInput,
     responses(
         (status = 201, body = Customer, headers(
@@ -48,10 +54,17 @@ struct CustomerList {
         CreateProblems,
     )
 )]
-async fn create(State(state): State<AppState>, body: JsonBody) -> Result<impl IntoResponse> {
+async fn create(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> Result<impl IntoResponse> {
+    let key = idempotency::key(&headers)?;
     let now = state.clock.now();
     let input = body::customer(&body, &*state.store, now).await?;
-    let created = state.store.create_customer(&state.random.uuid(now), &input, now).await?;
+    let key = key.map(|key| idempotency::of("POST /customers", key, &input));
+    let id = state.random.uuid(now);
+    let created = state.store.create_customer(&id, &input, key.as_ref(), now).await?;
     let customer = accepted(created, no_customer, CUSTOMER_NOT_ACCEPTED)?;
     let location = [(LOCATION, format!("/api/v1/customers/{}", customer.id))];
     Ok((StatusCode::CREATED, location, versioned(customer.version, customer)))

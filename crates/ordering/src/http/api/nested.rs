@@ -25,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(put)).routes(routes!(transaction))
 }
 
-/// A customer with an order; only for the description, see [`nested::read`].
+/// A customer with an order; only for the description, see [`nested::Nested`].
 #[derive(ToSchema)]
 #[schema(as = NestedOrder)]
 #[expect(dead_code, reason = "read field by field, so that every violation is found")]
@@ -102,9 +102,11 @@ async fn put(
     headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Json<Written>> {
-    let key = idempotency::key(&headers, "PUT /nested/orders", &body)?;
+    let key = idempotency::key(&headers)?;
     let now = state.clock.now();
-    let scope = body::nested(&body, state.random.uuid(now), &*state.store, now).await?;
+    let nested = body::nested(&body, &*state.store, now).await?;
+    let key = key.map(|key| idempotency::of("PUT /nested/orders", key, &nested));
+    let scope = nested.scope(state.random.uuid(now));
     match state.store.commit(&scope, key.as_ref(), now).await? {
         Outcome::Done(committed) => {
             state.bell.ring();

@@ -63,9 +63,10 @@ async fn create(
     headers: HeaderMap,
     body: JsonBody,
 ) -> Result<impl IntoResponse> {
-    let key = idempotency::key(&headers, "POST /orders", &body)?;
+    let key = idempotency::key(&headers)?;
     let now = state.clock.now();
     let input = body::order(&body, &*state.store, now).await?;
+    let key = key.map(|key| idempotency::of("", key, &input));
     let created = state.store.create_order(&input, key.as_ref(), now).await?;
     let order = accepted(created, no_order, ORDER_NOT_ACCEPTED)?;
     let location = [(LOCATION, format!("/api/v1/orders/{}", order.number))];

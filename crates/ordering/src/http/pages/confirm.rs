@@ -17,7 +17,7 @@ use super::{frame, orders};
 use crate::error::Result;
 use crate::http::AppState;
 use crate::http::extract::{OrderNumber, no_order};
-use crate::scope::single::Change;
+use crate::store::Change;
 
 /// How long billing may take to say that it is there, while somebody waits for the page.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);

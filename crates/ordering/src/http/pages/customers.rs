@@ -21,7 +21,7 @@ use super::{Notice, address, fields, frame, searchable};
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::order::{Customer, CustomerInput};
-use crate::scope::single::Change;
+use crate::store::Change;
 
 /// Customers a page.
 const PAGE: i64 = 50;
@@ -141,7 +141,7 @@ pub(super) async fn create(State(state): State<AppState>, body: Bytes) -> Respon
         return page.wrong(errors);
     }
     let now = state.clock.now();
-    match state.store.create_customer(&state.random.uuid(now), &input, now).await {
+    match state.store.create_customer(&state.random.uuid(now), &input, None, now).await {
         Ok(Change::Done(customer)) => {
             Redirect::to(&address("/orders/new", &[("customer", &customer.id)])).into_response()
         }

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use contract::order::Order;
+use contract::order::{Order, OrderState};
 use contract::problem::ProblemCode;
 use kit::db;
 use kit::http::etag::IfMatch;
@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::http::extract::{OrderNumber, no_order};
 use crate::order::OrderInput;
-use crate::scope::single::Change;
+use crate::store::Change;
 use crate::store::IdempotencyKey;
 
 /// How many customers the form lists; more would be slow to load and no help in finding one.
@@ -124,7 +124,15 @@ pub(super) async fn edit(
     let form = OrderForm::of(&order);
     let customers = customers(&state, &form.customer_id).await?;
     let editor = Editor { state: &state, number: Some(number) };
-    Ok(editor.page(form, FieldErrors::default(), None, customers).into_response())
+    let confirmed = (order.state == OrderState::Confirmed).then(|| Notice {
+        kind: "warning",
+        title: "This order is confirmed".to_owned(),
+        text:
+            "Saving changes it for billing too: an invoice that is approved already is credited, \
+               and a new one awaits approval."
+                .to_owned(),
+    });
+    Ok(editor.page(form, FieldErrors::default(), confirmed, customers).into_response())
 }
 
 /// Replaces an order's content.

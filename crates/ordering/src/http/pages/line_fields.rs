@@ -107,12 +107,10 @@ impl LineFields {
     }
 
     fn tax(&self) -> Result<i64, String> {
-        if self.tax.trim().is_empty() {
-            return Ok(0);
-        }
+        // Nothing typed is not no tax: that would be found out when the invoice is out.
         // A currency with hundredths: a basis point is a hundredth of a percent.
         let basis_points = show::parse_decimal(&self.tax, "EUR")
-            .map_err(|_| "must be a percentage such as 21 or 5.5".to_owned())?;
+            .map_err(|_| "must be a percentage such as 21, 5.5 or 0".to_owned())?;
         within(basis_points, 0, MAX_TAX_BASIS_POINTS, show::percent)
     }
 }

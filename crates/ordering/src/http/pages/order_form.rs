@@ -248,6 +248,7 @@ mod tests {
             ("lines-2-sku", "Line 3, SKU"),
             ("lines-2-quantity", "Line 3, quantity"),
             ("lines-2-unitPrice", "Line 3, unit price"),
+            ("lines-2-tax", "Line 3, tax"),
         ];
         assert_eq!(found, expected);
         assert_eq!(errors.at("lines-2-quantity"), Some("must be 1 to 1,000,000"));

@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::http::AppState;
 use crate::http::extract::{OrderNumber, no_order};
 use crate::order::Customer;
-use crate::scope::single::Change;
+use crate::store::Change;
 use crate::store::{HistoryEntry, OrderFilter};
 
 /// Orders a page.

@@ -6,12 +6,13 @@ use contract::time::Timestamp;
 use kit::db::{Error, Result};
 use kit::http::etag::IfMatch;
 
-use super::{Committed, ImportedOrder, Outcome, Reason, Refused, Scope};
+use super::{IdempotencyKey, Store};
 use crate::order::{Customer, CustomerInput, OrderInput};
-use crate::store::{IdempotencyKey, Store};
+use crate::scope::{Committed, ImportedOrder, Outcome, Reason, Refused, Scope};
 
 /// What became of the change of one object.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[must_use = "a change may be refused"]
 pub enum Change<T> {
     /// It was made, or was made before: the result.
     Done(T),
@@ -28,16 +29,18 @@ pub enum Change<T> {
 }
 
 impl dyn Store + '_ {
-    /// Keeps a new customer under `id`.
+    /// Keeps a new customer under `id`. With a key, a request that was answered before gets the same
+    /// answer and writes nothing.
     pub async fn create_customer(
         &self,
         id: &str,
         input: &CustomerInput,
+        key: Option<&IdempotencyKey>,
         at: Timestamp,
     ) -> Result<Change<Customer>> {
         let mut scope = Scope::new();
         scope.create_customer(id.to_owned(), input.clone());
-        Ok(the_one(self.commit(&scope, None, at).await?, |committed| committed.customers))
+        Ok(the_one(self.commit(&scope, key, at).await?, |committed| committed.customers))
     }
 
     /// Replaces a customer's content; confirmed orders keep the copy they have.
