@@ -18,8 +18,16 @@ where
     S: Clone + Send + Sync + 'static,
 {
     Router::new()
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", in_words_of_json(&api)))
         .route("/problems/{code}", get(move |path| problem(path, frame)))
+}
+
+/// The description as callers read it: most of its texts are doc comments, which are written for
+/// readers of Rust and say `None` where the document says null.
+fn in_words_of_json(api: &OpenApi) -> OpenApi {
+    let text = serde_json::to_string(api).map(|text| text.replace("`None`", "null"));
+    // What was just written can be read; if not, its words are no reason to go without it.
+    text.and_then(|text| serde_json::from_str(&text)).unwrap_or_else(|_| api.clone())
 }
 
 #[expect(clippy::unused_async, reason = "a handler")]
@@ -29,4 +37,25 @@ async fn problem(Path(code): Path<String>, frame: Frame) -> Response {
         return ProblemResponse::from(problem).into_response();
     };
     Html(error_pages::of_code(frame, code)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_the_words_change() {
+        let api = |word: &str| {
+            json!({
+                "openapi": "3.1.0",
+                "info": {"title": "T", "version": "1", "description": format!("{word} at the end.")},
+                "paths": {},
+            })
+        };
+        let described: OpenApi = serde_json::from_value(api("`None`")).unwrap();
+        let shown = serde_json::to_value(in_words_of_json(&described)).unwrap();
+        assert_eq!(shown, api("null"));
+    }
 }

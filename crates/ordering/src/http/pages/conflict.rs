@@ -45,7 +45,7 @@ impl Conflict {
         let lines = yours.numbered_lines();
         for place in 0..lines.len().max(now.lines.len()) {
             let shown = |line: Option<&Line>, currency: &str| {
-                line.map(|line| shown_line(line, currency)).unwrap_or_default()
+                line.map(|line| show::line(line, currency)).unwrap_or_default()
             };
             rows.push(row(
                 &format!("Line {}", place + 1),
@@ -89,16 +89,4 @@ fn row(label: &str, yours: String, now: String) -> Row {
 
 fn optional(text: Option<&str>) -> String {
     text.unwrap_or_default().to_owned()
-}
-
-/// `40 × BOLT-8, Bolt M8, at 0.35, 21 % tax`
-fn shown_line(line: &Line, currency: &str) -> String {
-    let description = line.description.as_ref().map(|text| format!(", {text}")).unwrap_or_default();
-    format!(
-        "{} × {}{description}, at {}, {} tax",
-        show::count(line.quantity),
-        line.sku,
-        show::amount(line.unit_price_minor, currency),
-        show::tax_rate(line.tax_basis_points)
-    )
 }
