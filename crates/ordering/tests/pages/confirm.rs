@@ -49,6 +49,7 @@ async fn an_order_that_changed_meanwhile_is_shown_instead_of_confirmed() {
     let confirm = format!("/orders/{number}/confirm");
     let answer = world.post(&confirm, &[("version", "0")]).await;
     answer.says(412, &["The order has changed meanwhile", "Draft"]);
+    answer.says(412, &["You saw version 0.", "This is version 1,"]);
     assert_eq!(world.orders().await[0].state, OrderState::Draft);
 
     world.delete(number).await;

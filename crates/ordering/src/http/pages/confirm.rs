@@ -47,7 +47,9 @@ pub(super) async fn confirm(
             };
             Ok(Redirect::to(&target).into_response())
         }
-        Change::VersionConflict(_) => orders::changed_meanwhile(&state, number).await,
+        Change::VersionConflict(current) => {
+            orders::changed_meanwhile(&state, number, expected.as_ref(), current).await
+        }
         Change::Deleted => {
             let (title, text) = ("The order is deleted", "It cannot be confirmed any more.");
             orders::refused(&state, number, ProblemCode::Conflict, title, text).await

@@ -144,10 +144,22 @@ pub(super) async fn refused(
 }
 
 /// The order has another version than the one that was seen.
-pub(super) async fn changed_meanwhile(state: &AppState, number: i64) -> Result<Response> {
-    let text = "Somebody else saved it after you opened it. This is the order as it is now: nothing \
-                was done with it.";
-    refused(state, number, ProblemCode::VersionConflict, "The order has changed meanwhile", text)
+pub(super) async fn changed_meanwhile(
+    state: &AppState,
+    number: i64,
+    seen: Option<&IfMatch>,
+    current: i64,
+) -> Result<Response> {
+    let seen = match seen {
+        Some(IfMatch::Versions(versions)) => versions.first(),
+        Some(IfMatch::Any) | None => None,
+    };
+    let seen = seen.map(|version| format!("You saw version {version}. ")).unwrap_or_default();
+    let text = format!(
+        "{seen}This is version {current}, and the history says what was done in between. Nothing was \
+         done with it: go on from here, or leave it."
+    );
+    refused(state, number, ProblemCode::VersionConflict, "The order has changed meanwhile", &text)
         .await
 }
 
@@ -182,7 +194,9 @@ pub(super) async fn delete(
             state.bell.ring();
             Ok(Redirect::to(&format!("/orders/{number}")).into_response())
         }
-        Change::VersionConflict(_) => changed_meanwhile(&state, number).await,
+        Change::VersionConflict(current) => {
+            changed_meanwhile(&state, number, expected.as_ref(), current).await
+        }
         _ => Err(no_order()),
     }
 }
