@@ -96,7 +96,7 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
         .merge(link)
         .merge(pages::routes())
         .merge(assets::routes())
-        .merge(docs::routes(description, site.frame))
+        .merge(docs::routes(&description, site.frame))
         .merge(health::routes(move || not_ready(checked.clone())))
         .with_state(state);
     site.wrap(routes)

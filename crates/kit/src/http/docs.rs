@@ -13,12 +13,12 @@ use super::frame::Frame;
 use super::problem::ProblemResponse;
 
 /// The description of the API, its browser, and a page for each problem code inside `frame`.
-pub fn routes<S>(api: OpenApi, frame: Frame) -> Router<S>
+pub fn routes<S>(api: &OpenApi, frame: Frame) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     Router::new()
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", in_words_of_json(&api)))
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", in_words_of_json(api)))
         .route("/problems/{code}", get(move |path| problem(path, frame)))
 }
 

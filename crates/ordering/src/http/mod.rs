@@ -81,7 +81,7 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
     };
     let routes = auth::require_token(for_programs, api_token)
         .merge(pages::routes())
-        .merge(docs::routes(description, site.frame))
+        .merge(docs::routes(&description, site.frame))
         .merge(health::routes(ready))
         .merge(assets::routes())
         .with_state(state);
