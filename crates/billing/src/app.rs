@@ -15,7 +15,7 @@ use crate::expiry::Expiry;
 use crate::http::{self, AppState};
 use crate::pull::Puller;
 use crate::pull::client::FeedClient;
-use crate::settings::{Command, ServeSettings};
+use crate::settings::{Command, DispatchSettings, ServeSettings};
 use crate::store::{self, Store};
 
 /// Runs a command of the program to its end; [`serve`] ends with a signal.
@@ -86,6 +86,7 @@ pub async fn serve(
 ) -> Result<(), BoxError> {
     // First of all, so that a wrong setting leaves everything as it is.
     let receiver = Receiver::new(&settings.dispatch, Arc::clone(&clock))?;
+    announce(&settings.dispatch);
     let client = FeedClient::new(&settings.source, Arc::clone(&clock))?;
     let store = open(&settings.database.database_url).await?;
     let puller =
@@ -114,6 +115,22 @@ pub async fn serve(
     }
     lifecycle.serve("billing", listener, http::router(state, settings.api_token));
     Ok(())
+}
+
+/// Says in the log whether approved invoices are handed over, and where to.
+fn announce(dispatch: &DispatchSettings) {
+    if let Some(url) = &dispatch.dispatch_url {
+        // Its origin only: the rest may hold credentials.
+        tracing::info!(url = url.origin().ascii_serialization(), "dispatch on");
+        return;
+    }
+    tracing::info!("dispatch off");
+    if dispatch.dispatch_secret.is_some() {
+        tracing::warn!(
+            "--dispatch-secret (BILLING_DISPATCH_SECRET) signs nothing without --dispatch-url \
+             (BILLING_DISPATCH_URL)"
+        );
+    }
 }
 
 /// Opens the database and brings its schema up to date.

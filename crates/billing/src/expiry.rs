@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::time::Timestamp;
 use kit::clock::SharedClock;
 use kit::db;
 use kit::http::health::Heartbeat;
@@ -33,6 +34,11 @@ impl Expiry {
     pub fn new(store: Arc<dyn Store>, clock: SharedClock, after: Duration) -> Self {
         let heartbeat = Heartbeat::starting_at(clock.now());
         Self { store, clock, after, heartbeat }
+    }
+
+    /// When an invoice expires whose content was computed then.
+    pub fn expires_at(&self, computed_at: Timestamp) -> Timestamp {
+        computed_at + self.after
     }
 
     /// Expires one batch; how many, fewer than a whole batch when there are no more.

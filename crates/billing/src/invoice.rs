@@ -55,6 +55,15 @@ pub struct Invoice {
 }
 
 impl Invoice {
+    /// Its number; in words when it has none: only what awaits approval can still get one.
+    pub fn number_or_words(&self) -> &str {
+        match (&self.number, self.state) {
+            (Some(number), _) => number,
+            (None, InvoiceState::AwaitingApproval) => "No number yet",
+            (None, _) => "No number",
+        }
+    }
+
     /// What happened to it, for whoever wanted to approve it; `replacement` is the invoice that
     /// replaces it, when there is one. `None` while it awaits approval or is approved.
     pub fn ending(&self, replacement: Option<&Self>) -> Option<String> {
@@ -335,6 +344,18 @@ mod tests {
             assert_eq!(effect(&known, Some(&closed)), Effect::Create);
             assert_eq!(effect(&order(OrderState::Deleted, 4, 1), Some(&closed)), Effect::None);
         }
+    }
+
+    #[test]
+    fn only_what_awaits_approval_can_still_get_a_number() {
+        let order = order(OrderState::Confirmed, 1, 1);
+        let words = |state| invoice(state, &order).number_or_words().to_owned();
+        assert_eq!(words(InvoiceState::AwaitingApproval), "No number yet");
+        assert_eq!(words(InvoiceState::Expired), "No number");
+        assert_eq!(words(InvoiceState::Withdrawn), "No number");
+        let number = Some("2026-000042".to_owned());
+        let numbered = Invoice { number, ..invoice(InvoiceState::Approved, &order) };
+        assert_eq!(numbered.number_or_words(), "2026-000042");
     }
 
     #[test]

@@ -132,7 +132,8 @@ pub struct DispatchSettings {
     )]
     pub dispatch_workers: u16,
 
-    /// How long one attempt may take, from connecting to the end of the answer.
+    /// How long one attempt may take, from connecting to the end of the answer; a 2xx counts as soon
+    /// as its head has arrived.
     #[arg(
         long,
         env = "BILLING_DISPATCH_TIMEOUT",

@@ -53,8 +53,13 @@ async fn the_page_follows_the_invoice_to_the_customers_system() {
     let notice = browser.text("main .notice.error").await;
     assert!(notice.contains("The customer's system answered 404"), "{notice}");
     picture(&browser, "invoice-failed").await;
-    browser.goto(&services.billing("/invoices")).await;
+    browser.goto(&services.billing("/")).await;
+    picture(&browser, "billing-not-delivered").await;
+    browser.press("Not delivered 1").await;
+    browser.see_heading("Invoices").await;
     picture(&browser, "invoices-not-delivered").await;
+    browser.goto(&services.billing(&format!("/link/new_order?order={number}&order=999999"))).await;
+    picture(&browser, "link-several-not-delivered").await;
 
     services.dispatch_to(receiver.url()).await;
     browser.goto(&address).await;

@@ -23,7 +23,7 @@ impl DispatchState {
     /// All states.
     pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Failed];
 
-    /// The word for it in documents and the database.
+    /// The word for it in documents, addresses and the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -35,9 +35,9 @@ impl DispatchState {
     /// The words for it on a page.
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Pending => "Pending",
+            Self::Pending => "Delivery pending",
             Self::Delivered => "Delivered",
-            Self::Failed => "Failed",
+            Self::Failed => "Not delivered",
         }
     }
 
@@ -129,4 +129,11 @@ pub struct Backlog {
     pub oldest: Option<Timestamp>,
     /// How many have failed and wait for somebody.
     pub failed: i64,
+}
+
+impl Backlog {
+    /// How many dispatches stand so, what needs somebody first.
+    pub const fn by_state(&self) -> [(DispatchState, i64); 2] {
+        [(DispatchState::Failed, self.failed), (DispatchState::Pending, self.pending)]
+    }
 }

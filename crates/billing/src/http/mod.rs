@@ -124,3 +124,13 @@ fn invoice_id(text: &str) -> Result<String> {
 fn no_invoice() -> Error {
     Error::not_found("invoice with this id")
 }
+
+/// Why a dispatch that stands so is not tried again; `None` when there is no dispatch.
+fn nothing_to_retry(state: Option<DispatchState>) -> String {
+    match state {
+        Some(state) => {
+            format!("The invoice's dispatch is {state}, so there is nothing to try again.")
+        }
+        None => "The invoice is not one that is dispatched.".to_owned(),
+    }
+}

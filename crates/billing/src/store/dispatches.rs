@@ -160,7 +160,7 @@ pub(super) async fn detail<B: Backend>(
 ) -> Result<Option<InvoiceDetail>> {
     // One statement, so that all of it is of one version.
     let sql = format!(
-        "select {}, failures, next_attempt_at, fault, delivered_at
+        "select {}, computed_at, failures, next_attempt_at, fault, delivered_at
          from invoices left join dispatches on invoice_id = id where id = $1",
         invoices::COLUMNS
     );
@@ -168,7 +168,8 @@ pub(super) async fn detail<B: Backend>(
     let Some(row) = row else { return Ok(None) };
     let invoice = invoices::read(&row)?;
     let dispatch_detail = read(&row)?;
-    Ok(Some(InvoiceDetail { invoice, dispatch_detail }))
+    let computed_at = row.get::<Option<i64>>("computed_at")?.map(Timestamp::from_micros);
+    Ok(Some(InvoiceDetail { invoice, dispatch_detail, computed_at }))
 }
 
 /// What is known of a dispatch; `None` when there is none.

@@ -46,13 +46,17 @@ pub(super) async fn list<B: Backend>(
     if filter.order_number.is_some() {
         sql += " and order_number = $2";
     }
-    if filter.after.is_some() {
-        sql += " and id < $3";
+    if filter.dispatch.is_some() {
+        sql += " and dispatch = $3";
     }
-    sql += " order by id desc limit $4";
+    if filter.after.is_some() {
+        sql += " and id < $4";
+    }
+    sql += " order by id desc limit $5";
     let rows = query::<B>(AssertSqlSafe(sql))
         .bind(filter.state.map(|state| state.as_str().to_owned()))
         .bind(filter.order_number)
+        .bind(filter.dispatch.map(|dispatch| dispatch.as_str().to_owned()))
         .bind(filter.after.as_deref().map(storable))
         .bind(limit)
         .fetch_all(conn)

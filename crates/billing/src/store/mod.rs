@@ -202,6 +202,8 @@ pub struct InvoiceFilter {
     pub state: Option<InvoiceState>,
     /// Only those of this order.
     pub order_number: Option<i64>,
+    /// Only those whose dispatch stands so.
+    pub dispatch: Option<DispatchState>,
     /// Only those behind this id: the last one of the page before.
     pub after: Option<String>,
 }
@@ -245,6 +247,10 @@ pub struct InvoiceDetail {
     /// How its dispatch went so far; `None`, and left out, when it was never to be dispatched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispatch_detail: Option<DispatchDetail>,
+    /// Since when there is what the invoice says, from which its time limit counts; `None` when that
+    /// is not known, and there is no limit. For the pages only.
+    #[serde(skip)]
+    pub computed_at: Option<Timestamp>,
 }
 
 /// What became of the wish to try a dispatch again.

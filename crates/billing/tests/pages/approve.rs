@@ -33,7 +33,7 @@ fn differs(label: &str, yours: &str, now: &str) -> String {
     format!(
         "<tr class=\"differs\">\n              \
          <th scope=\"row\">{label} <span class=\"badge changed\">differs</span></th>\n              \
-         <td data-label=\"Yours\">{yours}</td>\n              \
+         <td data-label=\"You saw\">{yours}</td>\n              \
          <td data-label=\"Now\">{now}</td>"
     )
 }
@@ -196,7 +196,10 @@ async fn a_change_after_the_approval_shows_both_invoices() {
     let second = world.invoice(1001).await;
 
     let page = world.get("/orders/1001/invoice").await;
-    says(page.text(200), &["no number yet", "423.50 EUR", "All invoices of order 1001"]);
+    says(
+        page.text(200),
+        &["no number yet", "<dt>Expires on</dt>", "423.50 EUR", "All invoices of order 1001"],
+    );
     says(&page.body, &[&format!("/invoices/{}", first.id), "2026-000001", "C-2026-000001"]);
     let credited = world.get(&format!("/invoices/{}", first.id)).await;
     says(credited.text(200), &["credited by C-2026-000001 on 1 May 2026, 10:00 UTC because"]);

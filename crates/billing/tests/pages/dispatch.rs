@@ -8,7 +8,7 @@ use serde_json::json;
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::world::{Page, World, order, says};
+use crate::world::{EPOCH, Page, World, order, says, with_order};
 
 const REFRESH: &str = r#"<meta http-equiv="refresh""#;
 
@@ -109,16 +109,17 @@ async fn what_was_given_up_is_tried_again_by_a_button() {
     says(failed.text(200), &parts);
     says(&failed.body, &["answered 409", "The period &#60;2026-05&#62; is closed", "their-7"]);
     says_nothing_of(&failed.body, &[REFRESH]);
-    says(approved.world.get("/invoices").await.text(200), &["Not delivered"]);
 
     assert_eq!(approved.press_retry(3).await.leads_to(), approved.invoice);
     let again = approved.page().await;
     says(again.text(200), &[REFRESH, "On its way", "answered 409"]);
     says_nothing_of(&again.body, &["/dispatch/retry"]);
     // Pressed twice, or on a page that somebody else was faster with: nothing more happens.
-    assert_eq!(approved.press_retry(3).await.leads_to(), approved.invoice);
+    let twice = approved.press_retry(3).await;
+    says(twice.text(409), &["Not tried again.", "dispatch is pending", "On its way"]);
     approved.attempt(ResponseTemplate::new(204)).await;
-    assert_eq!(approved.press_retry(3).await.leads_to(), approved.invoice);
+    let late = approved.press_retry(3).await;
+    says(late.text(409), &["Not tried again.", "dispatch is delivered", "<dt>Delivered</dt>"]);
     says_nothing_of(approved.page().await.text(200), &["answered 409", "/dispatch/retry"]);
     assert_eq!(approved.dispatcher.claim().await.unwrap(), None);
 }
@@ -137,6 +138,45 @@ async fn a_retry_on_a_page_that_is_out_of_date_shows_how_it_is_now() {
     assert_eq!(approved.dispatcher.claim().await.unwrap(), None);
     assert_eq!(approved.press_retry(5).await.leads_to(), approved.invoice);
     assert!(approved.dispatcher.claim().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_is_not_delivered_is_found() {
+    let approved = Approved::new().await;
+    let world = &approved.world;
+    world.holds(order(1002)).await;
+    let shows = async |address: &str| {
+        let page = world.get(address).await;
+        [1001, 1002].map(|number| {
+            page.text(200).contains(&format!("<td data-label=\"Order\">{number}</td>"))
+        })
+    };
+    let pending = r#"<a href="/invoices?dispatch=pending"><span class="label">Delivery pending</span> <span class="value">1</span>"#;
+    let overview = world.get("/").await;
+    says(overview.text(200), &[pending]);
+    says_nothing_of(&overview.body, &["Not delivered"]);
+    assert_eq!(shows("/invoices?dispatch=pending").await, [true, false]);
+    assert_eq!(shows("/invoices?dispatch=failed").await, [false, false]);
+
+    approved.attempt(refused()).await;
+    let failed = r#"<a href="/invoices?dispatch=failed"><span class="label">Not delivered</span> <span class="value">1</span>"#;
+    let overview = world.get("/").await;
+    says(overview.text(200), &[failed]);
+    says_nothing_of(&overview.body, &["Delivery pending"]);
+    let tab =
+        r#"<a href="/invoices?dispatch=failed">Not delivered <span class="count">1</span></a>"#;
+    let badge = r#"<span class="badge failed">Not delivered</span>"#;
+    says(world.get("/invoices").await.text(200), &[tab, badge]);
+    assert_eq!(shows("/invoices?dispatch=failed").await, [true, false]);
+    let searched = world.get("/invoices?dispatch=failed&orderNumber=1002").await;
+    let field = r#"<input type="hidden" name="dispatch" value="failed">"#;
+    says(searched.text(200), &["No invoices", field, "dispatch=failed&#38;orderNumber=1002"]);
+    world.get("/invoices?dispatch=lost").await.text(400);
+
+    world.ordering_has(&order(1001)).await;
+    world.ordering_also_answers(1002, with_order(EPOCH, &order(1002))).await;
+    let several = world.get("/link/new_order?order=1001&order=1002").await;
+    assert_eq!(several.text(200).matches(badge).count(), 1, "{}", several.body);
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ on_both_databases!(
     it_is_given_up_after_some_hours,
     what_was_given_up_is_tried_again_on_request,
     only_what_was_given_up_is_tried_again,
+    the_list_is_narrowed_by_how_the_dispatch_stands,
     an_attempt_that_might_outlast_its_lease_is_left_to_the_next,
 );
 
@@ -284,6 +285,28 @@ async fn only_what_was_given_up_is_tried_again(world: World) {
     assert_eq!(handover.world.ask("POST", nobodys, None).await.status, 404);
     handover.world.dispatch_off();
     refused(&handover, "switched off").await;
+}
+
+async fn the_list_is_narrowed_by_how_the_dispatch_stands(world: World) {
+    let handover = Handover::begin(world).await;
+    let listed = async |dispatch: &str| {
+        let path = format!("/api/v1/invoices?dispatch={dispatch}");
+        let answer = handover.world.ask("GET", &path, None).await;
+        (answer.status.as_u16(), answer.body)
+    };
+    let how_many =
+        async |dispatch: &str| listed(dispatch).await.1["invoices"].as_array().unwrap().len();
+    assert_eq!(how_many("pending").await, 0);
+    handover.approve().await;
+    assert_eq!((how_many("pending").await, how_many("failed").await), (1, 0));
+    handover.answers(ResponseTemplate::new(404)).await;
+    handover.attempt().await;
+    assert_eq!((how_many("pending").await, how_many("failed").await), (0, 1));
+    let none =
+        handover.world.ask("GET", "/api/v1/invoices?dispatch=failed&state=expired", None).await;
+    assert_eq!(none.body["invoices"], json!([]));
+    let (status, problem) = listed("lost").await;
+    assert_eq!((status, &problem["errors"][0]["pointer"]), (400, &json!("/dispatch")));
 }
 
 async fn an_attempt_that_might_outlast_its_lease_is_left_to_the_next(world: World) {

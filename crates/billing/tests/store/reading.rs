@@ -47,7 +47,12 @@ async fn invoices_are_filtered(fixture: Fixture) {
     fixture.take_in_at(&pulled(order(1, 2, 2)), later(1)).await;
 
     let found = async |state, order_number, after: Option<&str>| -> Vec<_> {
-        let filter = InvoiceFilter { state, order_number, after: after.map(str::to_owned) };
+        let filter = InvoiceFilter {
+            state,
+            order_number,
+            after: after.map(str::to_owned),
+            ..InvoiceFilter::default()
+        };
         let invoices = fixture.store.invoices(&filter, 10).await.unwrap();
         invoices.into_iter().map(|invoice| (invoice.order_number, invoice.state)).collect()
     };

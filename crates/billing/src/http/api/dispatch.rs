@@ -12,10 +12,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{if_match, version_conflict};
-use crate::dispatch::DispatchState;
 use crate::error::{Error, Result};
 use crate::http::openapi::ChangeProblems;
-use crate::http::{AppState, invoice_id, no_invoice};
+use crate::http::{AppState, invoice_id, no_invoice, nothing_to_retry};
 use crate::store::{InvoiceDetail, Redispatch};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -59,16 +58,8 @@ async fn retry(
         }
         Redispatch::NotFound => Err(no_invoice()),
         Redispatch::VersionConflict(current) => Err(version_conflict(current)),
-        Redispatch::WrongState(state) => Err(Error::new(ProblemCode::Conflict, refusal(state))),
-    }
-}
-
-/// Why a dispatch that stands so is not tried again.
-fn refusal(state: Option<DispatchState>) -> String {
-    match state {
-        Some(state) => {
-            format!("The invoice's dispatch is {state}, so there is nothing to try again.")
+        Redispatch::WrongState(state) => {
+            Err(Error::new(ProblemCode::Conflict, nothing_to_retry(state)))
         }
-        None => "The invoice is not one that is dispatched.".to_owned(),
     }
 }

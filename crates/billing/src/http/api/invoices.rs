@@ -1,5 +1,7 @@
 //! Invoices.
 
+use std::fmt::Display;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
@@ -15,6 +17,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{if_match, tagged, version_conflict};
+use crate::dispatch::DispatchState;
 use crate::error::{Error, Result};
 use crate::http::openapi::{ChangeProblems, FindProblems, ReadProblems};
 use crate::http::{AppState, invoice_id, no_invoice};
@@ -42,6 +45,8 @@ struct InvoiceList {
     params(
         ("state" = Option<InvoiceState>, Query, description = "Only those in this state"),
         ("orderNumber" = Option<i64>, Query, description = "Only those of this order"),
+        ("dispatch" = Option<DispatchState>, Query,
+            description = "Only those whose dispatch stands so"),
         ("after" = Option<String>, Query, description = "The `next` of the answer before"),
         ("limit" = Option<i64>, Query, minimum = 1, maximum = 1000,
             description = "At most so many, 100 when absent"),
@@ -50,10 +55,12 @@ struct InvoiceList {
 )]
 async fn list(State(state): State<AppState>, params: Params) -> Result<Json<InvoiceList>> {
     let mut violations = Violations::new();
-    params.allow_only_once(&["state", "orderNumber", "after", "limit"], &mut violations);
+    params
+        .allow_only_once(&["state", "orderNumber", "dispatch", "after", "limit"], &mut violations);
     let filter = InvoiceFilter {
-        state: invoice_state(&params, &mut violations),
+        state: one_of("state", InvoiceState::ALL, &params, &mut violations),
         order_number: params.parsed("orderNumber", "must be a whole number", &mut violations),
+        dispatch: one_of("dispatch", DispatchState::ALL, &params, &mut violations),
         after: params
             .parsed::<Uuid>("after", "must be the `next` of an answer", &mut violations)
             .map(|id| id.to_string()),
@@ -143,12 +150,18 @@ async fn approve(
     }
 }
 
-fn invoice_state(params: &Params, violations: &mut Violations) -> Option<InvoiceState> {
-    let word = params.text("state")?;
-    let state = InvoiceState::parse(word);
-    if state.is_none() {
-        let all = InvoiceState::ALL.map(InvoiceState::as_str).join(", ");
-        violations.add("/state", "invalid", format!("must be one of {all}"));
+/// Which of `all` the parameter names; `None` when it is absent, or names none of them.
+fn one_of<T: Copy + Display, const N: usize>(
+    name: &str,
+    all: [T; N],
+    params: &Params,
+    violations: &mut Violations,
+) -> Option<T> {
+    let word = params.text(name)?;
+    let named = all.into_iter().find(|value| value.to_string() == word);
+    if named.is_none() {
+        let all = all.map(|value| value.to_string()).join(", ");
+        violations.add(format!("/{name}"), "invalid", format!("must be one of {all}"));
     }
-    state
+    named
 }

@@ -13,6 +13,7 @@ use kit::show;
 
 use super::arrive::{Deadline, arrive};
 use super::{RETRY_SECONDS, passes, refusal, try_again, wants_page};
+use crate::dispatch::DispatchState;
 use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::http::pages::{Doubt, foremost, frame, order_address, reason, siblings};
@@ -81,13 +82,13 @@ pub(super) async fn several(
         address: format!("/link/new_order?{}", query.join("&")),
         retry_seconds: None,
     };
+    if page.waits() {
+        page.retry_seconds = Some(RETRY_SECONDS);
+    }
     match page.problem() {
         None => ([(CACHE_CONTROL, "no-store")], page).into_response(),
         Some(problem) if !wants_page(headers) => refusal(problem),
-        Some(problem) if passes(&problem) => {
-            page.retry_seconds = Some(RETRY_SECONDS);
-            try_again(page)
-        }
+        Some(problem) if passes(&problem) => try_again(page),
         Some(problem) => {
             let status = StatusCode::from_u16(problem.status);
             (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), page).into_response()
@@ -191,6 +192,12 @@ impl SeveralPage {
             Some(problem) => Problem::clone(problem),
             None => Problem::new(ProblemCode::NotFound, "Ordering knows none of these orders."),
         })
+    }
+
+    /// Whether asking again may help an order that there is nothing to show of. That what is shown
+    /// may be out of date is no reason: somebody may be reading it.
+    fn waits(&self) -> bool {
+        self.rows.iter().any(|row| row.shown.as_ref().is_err_and(passes))
     }
 
     /// How many orders there is nothing to show of.

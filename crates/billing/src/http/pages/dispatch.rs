@@ -74,8 +74,8 @@ impl Dispatch {
 
 /// `POST /invoices/{id}/dispatch/retry`
 ///
-/// Leads to the invoice, also when it has not failed any more: somebody else was faster, and its page
-/// shows what the wish was for.
+/// Leads to the invoice. When there is nothing to try again, because somebody else was faster or the
+/// button was pressed twice, the answer is its page, which says so.
 pub(super) async fn retry(
     State(state): State<AppState>,
     Path(id): Path<String>,
@@ -85,9 +85,8 @@ pub(super) async fn retry(
     let seen = IfMatch::Versions(vec![seen::version(&fields)?]);
     match state.redispatch(&id, Some(&seen)).await? {
         Redispatch::NotFound => Err(no_invoice()),
-        Redispatch::VersionConflict(_) => invoice::not_retried(&state, &id).await,
-        Redispatch::Pending(_) | Redispatch::WrongState(_) => {
-            Ok(Redirect::to(&format!("/invoices/{id}")).into_response())
-        }
+        Redispatch::VersionConflict(_) => invoice::changed_before_retry(&state, &id).await,
+        Redispatch::WrongState(dispatch) => invoice::nothing_to_retry(&state, &id, dispatch).await,
+        Redispatch::Pending(_) => Ok(Redirect::to(&format!("/invoices/{id}")).into_response()),
     }
 }

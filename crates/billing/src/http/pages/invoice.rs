@@ -20,6 +20,7 @@ use kit::show;
 use super::dispatch::Dispatch;
 use super::seen::{ChangedPage, Fact, Seen, facts};
 use super::{AppState, frame, order_number};
+use crate::dispatch::DispatchState;
 use crate::error::Result;
 use crate::http::{invoice_id, no_invoice};
 use crate::invoice::{Invoice, InvoiceState};
@@ -42,6 +43,8 @@ struct InvoicePage {
     siblings: Vec<Invoice>,
     /// The order in ordering.
     order_address: String,
+    /// When it expires unless somebody approves it; `None` when it does not.
+    expires_at: Option<Timestamp>,
     /// How its dispatch stands; `None` when it was never to be dispatched.
     dispatch: Option<Dispatch>,
 }
@@ -64,7 +67,9 @@ enum Notice {
     /// It could not be: something else happened to it first.
     TooLate,
     /// It was not handed over again: it has changed since it was looked at.
-    NotRetried,
+    ChangedBeforeRetry,
+    /// It was not handed over again: its dispatch has not failed, but stands so.
+    NothingToRetry(Option<DispatchState>),
 }
 
 /// Why the local copy may be out of date. Its text is the value of `?stale=`.
@@ -176,10 +181,29 @@ pub(super) async fn approve(
 
 /// The answer to the wish to hand an invoice over again that was meant for another version: its page
 /// as it is now.
-pub(super) async fn not_retried(state: &AppState, id: &str) -> Result<Response> {
+pub(super) async fn changed_before_retry(state: &AppState, id: &str) -> Result<Response> {
+    not_retried(state, id, StatusCode::PRECONDITION_FAILED, Notice::ChangedBeforeRetry).await
+}
+
+/// The answer to the wish to hand an invoice over again whose `dispatch` has not failed: its page as
+/// it is now.
+pub(super) async fn nothing_to_retry(
+    state: &AppState,
+    id: &str,
+    dispatch: Option<DispatchState>,
+) -> Result<Response> {
+    not_retried(state, id, StatusCode::CONFLICT, Notice::NothingToRetry(dispatch)).await
+}
+
+async fn not_retried(
+    state: &AppState,
+    id: &str,
+    status: StatusCode,
+    notice: Notice,
+) -> Result<Response> {
     let invoice = state.store.invoice(id).await?.ok_or_else(no_invoice)?;
-    let page = page_with(state, invoice, Some(Notice::NotRetried)).await?;
-    Ok((StatusCode::PRECONDITION_FAILED, page).into_response())
+    let page = page_with(state, invoice, Some(notice)).await?;
+    Ok((status, page).into_response())
 }
 
 /// The newest invoices of an order, newest first.
@@ -211,8 +235,13 @@ async fn page(
     siblings.reverse();
     // As it is by now: while it is on its way, it changes all the time.
     let shown = state.store.invoice_detail(&invoice.id).await?;
-    let shown = shown.unwrap_or(InvoiceDetail { invoice, dispatch_detail: None });
+    let shown =
+        shown.unwrap_or(InvoiceDetail { invoice, dispatch_detail: None, computed_at: None });
     let dispatch = Dispatch::of(&shown, state);
+    let expires_at = shown
+        .computed_at
+        .filter(|_| shown.invoice.state == InvoiceState::AwaitingApproval)
+        .map(|computed_at| state.expiry.expires_at(computed_at));
     let invoice = shown.invoice;
     Ok(InvoicePage {
         frame: frame("/invoices"),
@@ -222,6 +251,7 @@ async fn page(
         order_address: order_address(state, invoice.order_number),
         siblings,
         invoice,
+        expires_at,
         dispatch,
     })
 }

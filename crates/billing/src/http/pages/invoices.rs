@@ -12,7 +12,7 @@ use kit::http::read::Params;
 use kit::show;
 
 use super::{AppState, frame, order_number};
-use crate::dispatch::DispatchState;
+use crate::dispatch::{Backlog, DispatchState};
 use crate::error::{Error, Result};
 use crate::http::invoice_id;
 use crate::invoice::{Invoice, InvoiceState};
@@ -26,6 +26,7 @@ const PAGE: i64 = 50;
 struct InvoicesPage {
     frame: Frame,
     counts: Vec<(InvoiceState, i64)>,
+    backlog: Backlog,
     filter: InvoiceFilter,
     /// The order number as it was typed.
     typed: String,
@@ -40,6 +41,8 @@ pub(super) async fn invoices(State(state): State<AppState>, params: Params) -> R
     let no_such_state = || Error::new(ProblemCode::InvalidRequest, "There is no such state.");
     let wanted = params.text("state");
     let wanted = wanted.map(|word| InvoiceState::parse(word).ok_or_else(no_such_state));
+    let dispatch = params.text("dispatch");
+    let dispatch = dispatch.map(|word| DispatchState::parse(word).ok_or_else(no_such_state));
     let typed = params.text("orderNumber").unwrap_or_default().trim().to_owned();
     let searched = (!typed.is_empty()).then(|| order_number(&typed));
     let (order_number, typed_error) = match searched {
@@ -50,6 +53,7 @@ pub(super) async fn invoices(State(state): State<AppState>, params: Params) -> R
     let filter = InvoiceFilter {
         state: wanted.transpose()?,
         order_number,
+        dispatch: dispatch.transpose()?,
         after: params.text("after").map(invoice_id).transpose()?,
     };
     let (status, mut invoices) = if typed_error.is_some() {
@@ -62,6 +66,7 @@ pub(super) async fn invoices(State(state): State<AppState>, params: Params) -> R
     let page = InvoicesPage {
         frame: frame("/invoices"),
         counts: state.store.invoice_counts().await?,
+        backlog: state.store.dispatch_backlog().await?,
         filter,
         typed,
         typed_error,
@@ -72,20 +77,40 @@ pub(super) async fn invoices(State(state): State<AppState>, params: Params) -> R
 }
 
 impl InvoicesPage {
+    /// The states of dispatches that are worth a look, with how many there are; and the one shown.
+    fn dispatches(&self) -> Vec<(DispatchState, i64)> {
+        let mut states = self.backlog.by_state().to_vec();
+        states.retain(|(state, count)| *count > 0 || self.filter.dispatch == Some(*state));
+        states
+    }
+
     /// The list in another state, still of the same order.
     fn in_state(&self, state: Option<&InvoiceState>) -> String {
-        self.address(state, None)
+        self.address(state, None, None)
+    }
+
+    /// The list of those whose dispatch stands so, still of the same order.
+    fn with_dispatch(&self, dispatch: DispatchState) -> String {
+        self.address(None, Some(&dispatch), None)
     }
 
     /// The list behind `after`, otherwise the same.
     fn behind(&self, after: Option<&str>) -> String {
-        self.address(self.filter.state.as_ref(), after)
+        self.address(self.filter.state.as_ref(), self.filter.dispatch.as_ref(), after)
     }
 
-    fn address(&self, state: Option<&InvoiceState>, after: Option<&str>) -> String {
+    fn address(
+        &self,
+        state: Option<&InvoiceState>,
+        dispatch: Option<&DispatchState>,
+        after: Option<&str>,
+    ) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         if let Some(state) = state {
             query.append_pair("state", state.as_str());
+        }
+        if let Some(dispatch) = dispatch {
+            query.append_pair("dispatch", dispatch.as_str());
         }
         if let Some(number) = self.filter.order_number {
             query.append_pair("orderNumber", &number.to_string());

@@ -9,6 +9,7 @@ use kit::show;
 
 use super::standing::Standing;
 use super::{AppState, frame};
+use crate::dispatch::Backlog;
 use crate::error::Result;
 use crate::invoice::{Invoice, InvoiceState};
 use crate::store::{InvoiceFilter, PullState};
@@ -21,6 +22,8 @@ const SHOWN: i64 = 5;
 pub(super) struct StartPage {
     frame: Frame,
     counts: Vec<(InvoiceState, i64)>,
+    /// What there is still to dispatch.
+    backlog: Backlog,
     waiting: Vec<Invoice>,
     pull: PullState,
     standing: Standing,
@@ -34,6 +37,7 @@ pub(super) async fn start(State(state): State<AppState>) -> Result<StartPage> {
     Ok(StartPage {
         frame: frame("/"),
         counts: state.store.invoice_counts().await?,
+        backlog: state.store.dispatch_backlog().await?,
         waiting: state.store.invoices(&waits, SHOWN).await?,
         standing: Standing::of(&pull, state.puller.unknown_feed().is_some()),
         pull,
