@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`clock`], [`random`] | time and randomness as arguments |
+//! | [`compare`] | two versions of the same thing side by side, for people |
 //! | [`db`] | one way to write SQL for SQLite and PostgreSQL |
 //! | [`http`] | problem documents, request reading, security headers, health, API docs |
 //! | [`lifecycle`] | background tasks, signals, draining |
@@ -11,6 +12,7 @@
 //! | [`telemetry`] | logs and metrics |
 
 pub mod clock;
+pub mod compare;
 pub mod db;
 pub mod http;
 pub mod lifecycle;

@@ -3,6 +3,7 @@
 use askama::Template;
 use askama_web::WebTemplate;
 use contract::problem::ProblemCode;
+use kit::compare::Compared;
 use kit::http::frame::Frame;
 use kit::show;
 
@@ -100,21 +101,7 @@ pub(super) struct ChangedPage {
     invoice: Invoice,
     /// What there is to look at now, to come back with the next form.
     facts: Vec<Fact>,
-    rows: Vec<Row>,
-}
-
-/// A fact as it was and as it is; `None` where there is nothing.
-#[derive(PartialEq, Eq, Debug)]
-struct Row {
-    label: String,
-    yours: Option<String>,
-    now: Option<String>,
-}
-
-impl Row {
-    fn differs(&self) -> bool {
-        self.yours != self.now
-    }
+    rows: Vec<Compared>,
 }
 
 impl ChangedPage {
@@ -132,19 +119,14 @@ impl ChangedPage {
 }
 
 /// Both by their labels: in the order of `now`, then what is there no more.
-fn compare(mut yours: Vec<Fact>, now: &[Fact]) -> Vec<Row> {
-    let known = |text: String| Some(text).filter(|text| !text.is_empty());
+fn compare(mut yours: Vec<Fact>, now: &[Fact]) -> Vec<Compared> {
     let mut rows = Vec::with_capacity(now.len());
     for Fact { label, text } in now {
         let place = yours.iter().position(|fact| fact.label == *label);
-        rows.push(Row {
-            label: label.clone(),
-            yours: place.and_then(|place| known(yours.remove(place).text)),
-            now: known(text.clone()),
-        });
+        let before = place.map(|place| yours.remove(place).text).unwrap_or_default();
+        rows.push(Compared::new(label, &before, text));
     }
-    let gone = |Fact { label, text }| Row { label, yours: known(text), now: None };
-    rows.extend(yours.into_iter().map(gone));
+    rows.extend(yours.iter().map(|fact| Compared::new(&fact.label, &fact.text, "")));
     rows
 }
 

@@ -264,7 +264,7 @@ impl<'a> Editor<'a> {
                 .to_owned(),
         };
         let customer = customers.name(&yours.customer_id);
-        let conflict = now.map(|now| Conflict::of_orders(yours, customer, &now));
+        let conflict = now.map(|now| Conflict::of_orders(yours, &customer, &now));
         if let Some(conflict) = &conflict {
             form.version = conflict.current.to_string();
         }
