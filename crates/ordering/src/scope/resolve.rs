@@ -240,7 +240,7 @@ impl Resolving<'_> {
 }
 
 /// An order's customer does not exist.
-pub(super) fn unknown_customer() -> Violation {
+fn unknown_customer() -> Violation {
     Violation::new("/customerId", "unknown", "must be the id of a customer")
 }
 
