@@ -70,6 +70,12 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     texts.join(": ")
 }
 
+/// A count as the value of a gauge, which needs no more than the 53 bits that stay exact.
+#[expect(clippy::cast_precision_loss, reason = "see above")]
+pub fn gauge_value(count: i64) -> f64 {
+    count as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kit::db;
 use kit::lifecycle::BoxError;
-use kit::telemetry::chain;
+use kit::telemetry::{chain, gauge_value};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -89,15 +89,9 @@ impl Dispatcher {
         // While the database is away, what was known last stays; the loop has logged it.
         let Ok(backlog) = self.store.dispatch_backlog().await else { return };
         let oldest = backlog.oldest.map(|approved_at| self.clock.now().since(approved_at));
-        metrics::gauge!("billing_dispatch_pending").set(float(backlog.pending));
-        metrics::gauge!("billing_dispatch_failed").set(float(backlog.failed));
+        metrics::gauge!("billing_dispatch_pending").set(gauge_value(backlog.pending));
+        metrics::gauge!("billing_dispatch_failed").set(gauge_value(backlog.failed));
         metrics::gauge!("billing_dispatch_oldest_pending_seconds")
             .set(oldest.unwrap_or_default().as_secs_f64());
     }
-}
-
-/// For gauges, which need no more than the 53 bits that stay exact.
-#[expect(clippy::cast_precision_loss, reason = "see above")]
-fn float(number: i64) -> f64 {
-    number as f64
 }

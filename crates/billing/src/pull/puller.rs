@@ -9,6 +9,7 @@ use contract::feed::{ContinuationToken, FeedIdentity, FeedPage};
 use kit::clock::SharedClock;
 use kit::http::health::Heartbeat;
 use kit::random::Random;
+use kit::telemetry::gauge_value;
 use tokio::sync::Notify;
 
 use super::client::FeedClient;
@@ -149,7 +150,8 @@ impl Puller {
         }
         let now = self.clock.now();
         self.store.pull_succeeded(now).await?;
-        metrics::gauge!("billing_last_success_timestamp_seconds").set(float(now.millis()) / 1e3);
+        metrics::gauge!("billing_last_success_timestamp_seconds")
+            .set(gauge_value(now.millis()) / 1e3);
         Ok(())
     }
 
@@ -325,12 +327,6 @@ fn report(received: &Received, counts: &Counts) {
     }
     if let Some(advance) = &received.advance {
         let behind = advance.last_sequence_nr.0.saturating_sub(advance.to.sequence_nr.0).max(0);
-        metrics::gauge!("billing_behind_orders").set(float(behind));
+        metrics::gauge!("billing_behind_orders").set(gauge_value(behind));
     }
-}
-
-/// For gauges, which need no more than the 53 bits that stay exact.
-#[expect(clippy::cast_precision_loss, reason = "see above")]
-fn float(number: i64) -> f64 {
-    number as f64
 }

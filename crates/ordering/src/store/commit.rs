@@ -22,7 +22,8 @@ pub(super) async fn commit<B: Backend>(
     {
         return Ok(answered);
     }
-    let stored = load::<B>(conn, scope, B::FOR_UPDATE).await?;
+    lock::<B>(conn, scope).await?;
+    let stored = load::<B>(conn, scope).await?;
     let plan = match scope.resolve(&stored, at) {
         Ok(plan) => plan,
         Err(refused) => return Ok(Outcome::Refused(refused)),
@@ -40,29 +41,50 @@ pub(super) async fn check<B: Backend>(
     scope: &Scope,
     at: Timestamp,
 ) -> Result<Option<Refused>> {
-    let stored = load::<B>(conn, scope, "").await?;
+    let stored = load::<B>(conn, scope).await?;
     Ok(scope.resolve(&stored, at).err())
 }
 
-/// Reads everything that the scope names; `lock` ends the statements that read what it changes.
+/// Locks everything that the scope changes until the transaction ends: no other change of it comes
+/// in between. A statement that reads it afterwards sees what was committed while the lock was
+/// waited for.
 ///
 /// Always in the same order: imports, orders by number, customers by id. So no two transactions
 /// ever wait for each other.
-async fn load<B: Backend>(conn: &mut B::Connection, scope: &Scope, lock: &str) -> Result<Stored> {
-    let mut stored = Stored::default();
+async fn lock<B: Backend>(conn: &mut B::Connection, scope: &Scope) -> Result<()> {
+    // A write transaction that locks no rows is alone anyway.
+    if B::FOR_UPDATE.is_empty() {
+        return Ok(());
+    }
     if !scope.imports().is_empty() {
-        load_imports::<B>(conn, scope.imports(), lock, &mut stored).await?;
+        // Of two imports at once, the second looks for known references when the first has
+        // committed.
+        let sql = format!("select name from locks where name = 'import'{}", B::FOR_UPDATE);
+        query::<B>(AssertSqlSafe(sql)).fetch_one(conn).await?;
     }
     let numbers = scope.changed_orders();
     if !numbers.is_empty() {
-        stored.orders = orders::load::<B>(conn, &numbers, lock).await?;
+        orders::lock::<B>(conn, &numbers).await?;
     }
-    let changed = scope.changed_customers();
-    if !changed.is_empty() {
-        customers::lock::<B>(conn, &changed, lock).await?;
+    let ids = scope.changed_customers();
+    if !ids.is_empty() {
+        customers::lock::<B>(conn, &ids).await?;
+    }
+    Ok(())
+}
+
+/// Reads everything that the scope names.
+async fn load<B: Backend>(conn: &mut B::Connection, scope: &Scope) -> Result<Stored> {
+    let mut stored = Stored::default();
+    if !scope.imports().is_empty() {
+        load_imports::<B>(conn, scope.imports(), &mut stored).await?;
+    }
+    let numbers = scope.changed_orders();
+    if !numbers.is_empty() {
+        stored.orders = orders::load::<B>(conn, &numbers).await?;
     }
     let mut ids = scope.named_customers();
-    ids.extend(changed);
+    ids.extend(scope.changed_customers());
     if !ids.is_empty() {
         stored.customers = customers::load::<B>(conn, &ids).await?;
     }
@@ -72,12 +94,8 @@ async fn load<B: Backend>(conn: &mut B::Connection, scope: &Scope, lock: &str) -
 async fn load_imports<B: Backend>(
     conn: &mut B::Connection,
     imports: &[ImportedOrder],
-    lock: &str,
     stored: &mut Stored,
 ) -> Result<()> {
-    // Of two imports at once, the second looks for known references when the first has committed.
-    let lock = format!("select name from locks where name = 'import'{lock}");
-    query::<B>(AssertSqlSafe(lock)).fetch_one(conn).await?;
     let batch = Batch::new()
         .text("reference", imports.iter().map(|import| import.input.reference.clone()))
         .text("external_id", imports.iter().map(|import| import.external_customer_id.clone()));

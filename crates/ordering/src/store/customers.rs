@@ -43,24 +43,19 @@ pub(super) async fn write<B: Backend>(
     Ok(())
 }
 
-/// With `lock`, locks the customers with these ids until the transaction ends: no other change of
-/// them comes in between.
-pub(super) async fn lock<B: Backend>(
-    conn: &mut B::Connection,
-    ids: &BTreeSet<&str>,
-    lock: &str,
-) -> Result<()> {
+/// Locks the customers with these ids.
+pub(super) async fn lock<B: Backend>(conn: &mut B::Connection, ids: &BTreeSet<&str>) -> Result<()> {
     let batch = batch_of(ids);
     let sql = format!(
-        "select c.id from {} join customers c on c.id = batch.id order by c.id{lock}",
-        batch.table::<B>(1)
+        "select c.id from {} join customers c on c.id = batch.id order by c.id{}",
+        batch.table::<B>(1),
+        B::FOR_UPDATE
     );
     query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
     Ok(())
 }
 
-/// The customers with these ids, by id. Of those that were locked, a statement of its own sees what
-/// was committed while the lock was waited for.
+/// The customers with these ids, by id.
 pub(super) async fn load<B: Backend>(
     conn: &mut B::Connection,
     ids: &BTreeSet<&str>,

@@ -40,20 +40,27 @@ pub(super) async fn find<B: Backend>(
     Ok(Some(order))
 }
 
-/// The orders with these numbers, by number. With `lock` they stay locked until the transaction ends:
-/// no other change of them comes in between.
+/// Locks the orders with these numbers.
+pub(super) async fn lock<B: Backend>(
+    conn: &mut B::Connection,
+    numbers: &BTreeSet<i64>,
+) -> Result<()> {
+    let batch = Batch::new().int("number", numbers.iter().copied());
+    let sql = format!(
+        "select o.number from {} join orders o on o.number = batch.number order by o.number{}",
+        batch.table::<B>(1),
+        B::FOR_UPDATE
+    );
+    query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
+    Ok(())
+}
+
+/// The orders with these numbers, by number.
 pub(super) async fn load<B: Backend>(
     conn: &mut B::Connection,
     numbers: &BTreeSet<i64>,
-    lock: &str,
 ) -> Result<HashMap<i64, Order>> {
     let batch = Batch::new().int("number", numbers.iter().copied());
-    let lock = format!(
-        "select o.number from {} join orders o on o.number = batch.number order by o.number{lock}",
-        batch.table::<B>(1)
-    );
-    query::<B>(AssertSqlSafe(lock)).bind_batch(batch.clone()).fetch_all(conn).await?;
-    // A statement of its own, so that it sees what was committed while the lock was waited for.
     let table = batch.table::<B>(1);
     let sql = format!("{SELECT} where o.number in (select number from {table})");
     let rows = query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
