@@ -8,10 +8,12 @@
 //! |---|---|
 //! | [`order`] | the order document and its parts |
 //! | [`money`] | line and order totals, the one place where tax is rounded |
+//! | [`checksum`] | checksums over ranges of orders, to compare two sides |
 //! | [`feed`] | pages, continuation tokens, sequence numbers, epochs |
 //! | [`problem`] | problem codes and the problem document (RFC 9457) |
 //! | [`time`] | points in time as both sides store and write them |
 
+pub mod checksum;
 pub mod feed;
 pub mod money;
 pub mod order;
