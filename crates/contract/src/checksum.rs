@@ -91,9 +91,9 @@ impl Summer {
 
 impl Open {
     fn close(self) -> RangeChecksum {
-        let digest = self.digest.finalize();
-        let checksum = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        RangeChecksum { first: self.first, orders: self.orders, checksum }
+        let digest: [u8; 32] = self.digest.finalize().into();
+        let half = digest.iter().take(16).fold(0_u128, |half, byte| half << 8 | u128::from(*byte));
+        RangeChecksum { first: self.first, orders: self.orders, checksum: format!("{half:032x}") }
     }
 }
 
@@ -126,9 +126,9 @@ pub fn digest(order: &Order) -> [u8; 32] {
     sum.int(order.net_minor);
     sum.int(order.tax_minor);
     sum.int(order.total_minor);
-    sum.optional(order.confirmed_at.as_ref(), Sum::time);
-    sum.time(&order.changed_at);
-    sum.optional(order.deleted_at.as_ref(), Sum::time);
+    sum.optional_time(order.confirmed_at);
+    sum.int(order.changed_at.micros());
+    sum.optional_time(order.deleted_at);
     sum.0.finalize().into()
 }
 
@@ -157,8 +157,8 @@ impl Sum {
         self.optional(value, |sum, text| sum.text(text));
     }
 
-    fn time(&mut self, value: &Timestamp) {
-        self.int(value.micros());
+    fn optional_time(&mut self, value: Option<Timestamp>) {
+        self.optional(value.as_ref(), |sum, time| sum.int(time.micros()));
     }
 
     fn address(&mut self, address: &Address) {
