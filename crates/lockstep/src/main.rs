@@ -78,6 +78,9 @@ async fn run(cli: &Cli) -> Result<(), BoxError> {
         billing_url: format!("http://{}", cli.billing_listen).parse()?,
         billing_probe_url: None,
         sequencer_interval: Duration::from_secs(1),
+        feed_database_url: None,
+        max_sequencer_silence: None,
+        max_unstamped_age: Duration::from_mins(5),
         api_token: None,
     };
     let mut billing = billing::settings::ServeSettings {

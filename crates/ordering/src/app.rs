@@ -1,6 +1,7 @@
 //! Puts the parts of the service together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kit::clock::{SharedClock, SystemClock};
 use kit::db::{DatabaseUrl, OpenError};
@@ -9,10 +10,10 @@ use kit::random::Random;
 use kit::settings::ListenError;
 use tokio::net::TcpListener;
 
-use crate::http::{AppState, router};
+use crate::http::{AppState, LastStale, Limits, router};
 use crate::sequencer::Sequencer;
 use crate::settings::{Command, ServeSettings};
-use crate::store::{self, Store};
+use crate::store::{self, EpochReason, FeedReader, Store};
 use crate::{import, seed};
 
 /// Runs a command of the program to its end; [`serve`] ends with a signal.
@@ -26,7 +27,7 @@ pub async fn run(command: Command) -> Result<(), BoxError> {
         Command::Serve(settings) => {
             let mut lifecycle = Lifecycle::new()?;
             let listener = listen(&settings).await?;
-            serve(settings, listener, &mut lifecycle, clock, random).await?;
+            serve(*settings, listener, &mut lifecycle, clock, random).await?;
             lifecycle.run().await?;
         }
         Command::Migrate(settings) => {
@@ -37,7 +38,7 @@ pub async fn run(command: Command) -> Result<(), BoxError> {
             settings.database_url.expect_data()?;
             let store = open(&settings.database_url, &clock, &random).await?;
             let before = store.identity().await?;
-            let now = store.begin_epoch(before.epoch, clock.now()).await?;
+            let now = store.begin_epoch(before.epoch, EpochReason::ByHand, clock.now()).await?;
             println!("The feed {} has begun epoch {}.", now.feed_id, now.epoch);
         }
         Command::Seed { orders, database } => {
@@ -76,16 +77,30 @@ pub async fn serve(
 ) -> Result<(), BoxError> {
     let store = open(&settings.database.database_url, &clock, &random).await?;
 
+    let feed: Arc<dyn FeedReader> = match &settings.feed_database_url {
+        Some(standby) => store::open_standby(standby),
+        None => Arc::clone(&store) as _,
+    };
     let interval = settings.sequencer_interval;
     let sequencer = Sequencer::new(Arc::clone(&store), Arc::clone(&clock), interval);
+    // Before anything is served: a promoted standby or a restored copy begins its new epoch here.
+    sequencer.tick().await?;
     let state = AppState {
         store,
+        feed,
+        last_stale: LastStale::default(),
         clock,
         random,
         bell: sequencer.bell(),
         news: sequencer.news(),
         heartbeat: sequencer.heartbeat(),
         sequencer_interval: interval,
+        limits: Limits {
+            sequencer_silence: settings
+                .max_sequencer_silence
+                .unwrap_or((interval * 5).max(Duration::from_secs(10))),
+            unstamped_age: settings.max_unstamped_age,
+        },
         shutdown: lifecycle.shutdown_token(),
         billing_probe_url: settings
             .billing_probe_url

@@ -13,13 +13,18 @@ use kit::clock::SharedClock;
 use kit::db;
 use kit::http::health::Heartbeat;
 use kit::lifecycle::BoxError;
+use kit::telemetry::gauge_value;
 use tokio::sync::{Notify, watch};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Stamped, Store};
+use crate::store::{Begun, EpochReason, Stamped, Store};
 
 /// How many orders one transaction stamps: it holds the counter, and the orders, so long.
 const BATCH: i64 = 1_000;
+
+/// How often what waits is counted for the metrics.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Gives committed changes their numbers, in batches.
 pub struct Sequencer {
@@ -75,14 +80,31 @@ impl Sequencer {
         let now = self.clock.now();
         let stamped = self.store.stamp(BATCH, now).await?;
         self.heartbeat.beat(now);
+        if let Some(begun) = &stamped.begun {
+            announce(begun);
+        }
         self.news.send_if_modified(|last| {
-            let newer = stamped.last > *last;
-            *last = stamped.last.max(*last);
-            newer
+            // After a failover the counter may stand lower than this process remembers, and who
+            // waits for more has to learn of the new epoch.
+            let is_news = stamped.begun.is_some() || stamped.last != *last;
+            *last = stamped.last;
+            is_news
         });
+        metrics::gauge!("ordering_last_sequence_nr").set(gauge_value(stamped.last.0));
         metrics::counter!("ordering_stamped_orders_total")
             .increment(u64::try_from(stamped.count).unwrap_or(0));
         Ok(stamped)
+    }
+
+    /// Tells the metrics what waits to be stamped, and which epoch it is.
+    async fn measure(&self) {
+        let now = self.clock.now();
+        // While the database is away, what was known last stays; the loop has logged it.
+        let Ok(status) = self.store.feed_status(now).await else { return };
+        metrics::gauge!("ordering_unstamped_orders").set(gauge_value(status.unstamped));
+        metrics::gauge!("ordering_oldest_unstamped_seconds")
+            .set(status.oldest_unstamped_seconds.unwrap_or_default());
+        metrics::gauge!("ordering_epoch").set(gauge_value(status.epoch.0));
     }
 
     /// Stamps until `shutdown`. A full batch is followed by the next at once; otherwise it waits
@@ -91,6 +113,8 @@ impl Sequencer {
     /// # Errors
     /// Never so far; a loop that ends is a failure of the process.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), BoxError> {
+        let mut measuring = interval(MEASURE_INTERVAL);
+        measuring.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
         while !shutdown.is_cancelled() {
             let more = match self.tick().await {
@@ -116,6 +140,7 @@ impl Sequencer {
             }
             tokio::select! {
                 () = shutdown.cancelled() => {}
+                _ = measuring.tick() => self.measure().await,
                 // An outage is not hurried by more changes.
                 () = self.bell.0.notified(), if !failing => {}
                 () = tokio::time::sleep(self.interval) => {}
@@ -123,4 +148,21 @@ impl Sequencer {
         }
         Ok(())
     }
+}
+
+/// Says that an epoch has begun: consumers read again from the beginning.
+pub(crate) fn announce(begun: &Begun) {
+    metrics::counter!("ordering_epochs_begun_total", "reason" => begun.reason.as_str())
+        .increment(1);
+    let why = match begun.reason {
+        EpochReason::Created | EpochReason::ByHand => "an operator said so",
+        EpochReason::Failover => "another server has taken over, which may lack the last changes",
+        EpochReason::Restored => "the database is a restored copy, which may lack the last changes",
+        EpochReason::LostHistory => "a consumer has read further than this database goes",
+    };
+    tracing::warn!(
+        epoch.replaced = begun.replaced.0,
+        epoch.begun = begun.epoch.0,
+        "a new epoch has begun: {why}"
+    );
 }

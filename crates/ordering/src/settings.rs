@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use kit::db::DatabaseUrl;
+use kit::db::{DatabaseUrl, PgConnectOptions, postgres_url};
 use kit::settings::{DURATION_HELP, Secret, duration, http_url};
 use kit::telemetry::LogFormat;
 use url::Url;
@@ -29,7 +29,7 @@ pub struct Cli {
 pub enum Command {
     /// Serve the feed, the API and the pages; brings the schema up to date first.
     #[command(after_help = DURATION_HELP)]
-    Serve(ServeSettings),
+    Serve(Box<ServeSettings>),
     /// Bring the database schema up to date and exit.
     Migrate(DatabaseSettings),
     /// Make up confirmed orders, fast.
@@ -104,6 +104,37 @@ pub struct ServeSettings {
         value_name = "DURATION"
     )]
     pub sequencer_interval: Duration,
+
+    /// A hot standby of the database, from which the feed's pages are read to spare the primary:
+    /// postgres://user:password@host/database. Single orders are read from the primary all the same.
+    #[arg(
+        long,
+        env = "ORDERING_FEED_DATABASE_URL",
+        hide_env_values = true,
+        value_parser = postgres_url
+    )]
+    pub feed_database_url: Option<PgConnectOptions>,
+
+    /// How long the sequencer may be silent before this service is not ready; 5 intervals, but at
+    /// least 10s, when not given.
+    #[arg(
+        long,
+        env = "ORDERING_MAX_SEQUENCER_SILENCE",
+        value_parser = duration,
+        value_name = "DURATION"
+    )]
+    pub max_sequencer_silence: Option<Duration>,
+
+    /// How long a committed change may wait for its place in the feed before this service is not
+    /// ready: usually a transaction that was left open holds it.
+    #[arg(
+        long,
+        env = "ORDERING_MAX_UNSTAMPED_AGE",
+        default_value = "5m",
+        value_parser = duration,
+        value_name = "DURATION"
+    )]
+    pub max_unstamped_age: Duration,
 
     /// Bearer token that callers of the feed and the API must present.
     #[arg(long, env = "ORDERING_API_TOKEN", hide_env_values = true)]

@@ -68,6 +68,14 @@ pub trait Backend:
     /// hold any.
     const LIMIT_LOCK_WAITS: &'static str;
 
+    /// In a `select` from one table: text that names the history which this very table is written in.
+    /// It differs after a failover (the server's timeline) and when the table was restored from a
+    /// backup into another server, database or table (their identifiers). Empty on SQLite, where
+    /// nothing tells a file from its copy.
+    ///
+    /// For the primary only: a standby has no place at which it writes.
+    const HISTORY: &'static str;
+
     /// Runs a statement; how many rows it touched.
     fn execute(
         conn: &mut Self::Connection,
@@ -95,6 +103,7 @@ impl Backend for Sqlite {
     const FOR_UPDATE: &'static str = "";
     const SKIP_LOCKED: &'static str = "";
     const LIMIT_LOCK_WAITS: &'static str = "select 1";
+    const HISTORY: &'static str = "''";
 
     async fn execute(
         conn: &mut Self::Connection,
@@ -132,6 +141,13 @@ impl Backend for Postgres {
     const FOR_UPDATE: &'static str = " for no key update";
     const SKIP_LOCKED: &'static str = " for no key update skip locked";
     const LIMIT_LOCK_WAITS: &'static str = "set local lock_timeout = '200ms'";
+    // The name of the log file that is being written begins with the timeline. The control file
+    // would tell an old one until the first checkpoint after a promotion.
+    const HISTORY: &'static str = "concat_ws('/', \
+        left(pg_walfile_name(pg_current_wal_lsn()), 8), \
+        (select system_identifier from pg_control_system()), \
+        (select oid from pg_database where datname = current_database()), \
+        tableoid::oid)";
 
     async fn execute(
         conn: &mut Self::Connection,

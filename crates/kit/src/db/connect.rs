@@ -22,6 +22,17 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a SQLite transaction waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Reads the address of a PostgreSQL server, for what only PostgreSQL has.
+///
+/// # Errors
+/// A message for the person who typed it.
+pub fn postgres_url(text: &str) -> std::result::Result<PgConnectOptions, String> {
+    match text.parse()? {
+        DatabaseUrl::Postgres(options) => Ok(*options),
+        DatabaseUrl::Sqlite(_) => Err("must be a PostgreSQL address: postgres://…".into()),
+    }
+}
+
 /// Where a service keeps its data. Shown without its password.
 #[derive(Clone)]
 pub enum DatabaseUrl {
@@ -123,7 +134,7 @@ impl Db<Sqlite> {
 impl Db<Postgres> {
     /// Connects to the server, which may still be starting.
     pub async fn connect(options: &PgConnectOptions) -> Result<Self> {
-        let pool = PgPoolOptions::new().max_connections(20).acquire_timeout(ACQUIRE_TIMEOUT);
+        let pool = Self::pool();
         let pool = match pool.clone().connect_with(options.clone()).await {
             // The pool has tried all the while and kept to itself why it failed. Trying once more
             // without it tells, or succeeds at last.
@@ -134,6 +145,16 @@ impl Db<Postgres> {
             connected => connected?,
         };
         Ok(Self { readers: pool.clone(), writers: pool })
+    }
+
+    /// Connects to the server when it is first asked something: for one that may be away.
+    pub fn connect_lazy(options: &PgConnectOptions) -> Self {
+        let pool = Self::pool().connect_lazy_with(options.clone());
+        Self { readers: pool.clone(), writers: pool }
+    }
+
+    fn pool() -> PgPoolOptions {
+        PgPoolOptions::new().max_connections(20).acquire_timeout(ACQUIRE_TIMEOUT)
     }
 }
 

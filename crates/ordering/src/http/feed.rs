@@ -8,6 +8,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use contract::checksum::{ChecksumPage, DEFAULT_WIDTH, MAX_WIDTH};
 use contract::feed::{
     ContinuationToken, DEFAULT_PAGE_LIMIT, FeedIdentity, FeedOrder, FeedPage, FeedStatus,
     MAX_PAGE_BYTES, MAX_PAGE_LIMIT, MAX_WAIT_SECONDS,
@@ -25,7 +26,8 @@ use super::extract::{OrderNumber, no_order};
 use super::openapi::FeedProblems;
 use crate::error::{Error, Result};
 use crate::feed::Verdict;
-use crate::store::FeedAnswer;
+use crate::sequencer;
+use crate::store::{Begun, ChecksumQuery, EpochReason, FeedAnswer};
 
 /// Kept by nobody without asking whether it is still so.
 const NO_CACHE: &str = "no-cache";
@@ -36,6 +38,7 @@ pub(super) fn routes(state: &AppState) -> OpenApiRouter<AppState> {
         .routes(routes!(orders))
         .routes(routes!(order))
         .routes(routes!(status))
+        .routes(routes!(checksums))
         .fallback(|| async {
             Error::new(ProblemCode::NotFound, "There is nothing at this address.")
         })
@@ -120,6 +123,54 @@ async fn status(State(state): State<AppState>, params: Params) -> Result<impl In
     Ok(([(CACHE_CONTROL, NO_CACHE)], Json(status)))
 }
 
+/// Checksums over ranges of order numbers
+///
+/// To find out whether a copy is equal without reading everything: sum the copy up in the same way,
+/// compare, and ask again with a smaller `width` inside the ranges that differ. Between `from` and
+/// `next` every exposed order is counted; a range without any is left out.
+///
+/// The checksum of a range is the first half, 32 hexadecimal digits, of the SHA-256 over the digests
+/// of its orders by rising number. The digest of an order is the SHA-256 over `number`, `state`,
+/// `version`, the customer's `id`, `name`, `email` and `address` (`line1`, `line2`, `postalCode`,
+/// `city`, `country`), `currency`, `reference`, `note`, the number of lines and of each `lineNo`,
+/// `sku`, `description`, `quantity`, `unitPriceMinor`, `taxBasisPoints`, then `netMinor`, `taxMinor`,
+/// `totalMinor`, `confirmedAt`, `changedAt`, `deletedAt`: numbers as 8 bytes, little-endian; times as
+/// microseconds since 1970; texts as their length in bytes, then UTF-8; what may be null with a byte
+/// 0 or 1 in front. `confirmedSequenceNr` does not count.
+#[utoipa::path(
+    get,
+    path = "/checksums",
+    operation_id = "readFeedChecksums",
+    tag = "feed",
+    params(
+        ("from" = Option<i64>, Query, minimum = 0,
+            description = "The first order number, a multiple of `width`; 0 when absent"),
+        ("through" = Option<i64>, Query, minimum = 0,
+            description = "The last order number; all that follow when absent"),
+        ("width" = Option<i64>, Query, minimum = 1, maximum = 4096,
+            description = "How many order numbers a range has, 1024 when absent"),
+    ),
+    responses((status = 200, body = ChecksumPage), FeedProblems)
+)]
+async fn checksums(State(state): State<AppState>, params: Params) -> Result<impl IntoResponse> {
+    let query = read_checksum_query(&params)?;
+    let page = state.feed.checksums(&query).await?;
+    Ok(([(CACHE_CONTROL, NO_CACHE)], Json(page)))
+}
+
+fn read_checksum_query(params: &Params) -> Result<ChecksumQuery> {
+    let mut violations = Violations::new();
+    params.allow_only_once(&["from", "through", "width"], &mut violations);
+    let width = params.int("width", DEFAULT_WIDTH, 1..=MAX_WIDTH, &mut violations);
+    let from = params.int("from", 0, 0..=i64::MAX, &mut violations);
+    let through = params.int("through", i64::MAX, 0..=i64::MAX, &mut violations);
+    if from % width != 0 {
+        violations.add("/from", "invalid", format!("must be a multiple of the width, {width}"));
+    }
+    violations.into_invalid_request()?;
+    Ok(ChecksumQuery { from, through, width })
+}
+
 /// What the caller of a page wants.
 struct Query {
     after: Option<ContinuationToken>,
@@ -158,7 +209,7 @@ async fn answer(state: &AppState, query: &Query) -> Result<FeedAnswer> {
     loop {
         // Before the page is read: what is stamped from here on either shows in the page or wakes.
         news.mark_unchanged();
-        let answer = state.store.feed_page(query.after.as_ref(), limit, MAX_PAGE_BYTES).await?;
+        let answer = state.feed.feed_page(query.after.as_ref(), limit, MAX_PAGE_BYTES).await?;
         let is_empty = matches!(&answer, FeedAnswer::Page(page) if page.orders.is_empty());
         if !is_empty || Instant::now() >= deadline {
             return Ok(answer);
@@ -192,25 +243,30 @@ fn reply(page: &FeedPage, query: &Query, headers: &HeaderMap) -> Result<Response
 /// Why a token cannot be continued. History that was lost unannounced is announced first.
 async fn refusal(state: &AppState, identity: FeedIdentity, verdict: Verdict) -> Error {
     let (code, identity) = match verdict {
-        Verdict::LostHistory => {
-            match state.store.begin_epoch(identity.epoch, state.clock.now()).await {
-                Ok(begun) => {
-                    tracing::warn!(
-                        epoch.lost = identity.epoch.0,
-                        epoch.begun = begun.epoch.0,
-                        "a consumer has read further than this database goes: history was lost, \
-                         a new epoch has begun",
-                    );
-                    (ProblemCode::FeedReset, begun)
-                }
-                Err(error) => return error.into(),
-            }
-        }
+        Verdict::LostHistory => match announce_loss(state, identity).await {
+            Ok(begun) => (ProblemCode::FeedReset, begun),
+            Err(error) => return error,
+        },
         Verdict::UnknownFeed => (ProblemCode::FeedUnknown, identity),
         Verdict::StaleProvider => (ProblemCode::StaleProvider, identity),
-        Verdict::Reset | Verdict::Continue(_) => (ProblemCode::FeedReset, identity),
+        Verdict::Reset | Verdict::Continue(_) | Verdict::Lagging(_) => {
+            (ProblemCode::FeedReset, identity)
+        }
     };
+    metrics::counter!("ordering_refused_tokens_total", "code" => code.as_str()).increment(1);
+    if code == ProblemCode::StaleProvider {
+        state.last_stale.note(state.clock.now());
+    }
     Error::new(code, code.help()).of_feed(identity)
+}
+
+/// A consumer has read further than this database goes: begins a new epoch, unless somebody else
+/// just did.
+async fn announce_loss(state: &AppState, lost: FeedIdentity) -> Result<FeedIdentity> {
+    let reason = EpochReason::LostHistory;
+    let identity = state.store.begin_epoch(lost.epoch, reason, state.clock.now()).await?;
+    sequencer::announce(&Begun { replaced: lost.epoch, epoch: identity.epoch, reason });
+    Ok(identity)
 }
 
 /// Lets every answer of the feed name the feed and its epoch, problems too: a consumer must learn of

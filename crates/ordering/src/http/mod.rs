@@ -7,11 +7,12 @@ pub mod pages;
 mod extract;
 mod openapi;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use contract::feed::SequenceNr;
+use contract::time::Timestamp;
 use kit::clock::SharedClock;
 use kit::http::health::{Heartbeat, Reasons};
 use kit::http::site::Site;
@@ -24,13 +25,15 @@ use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::sequencer::Bell;
-use crate::store::Store;
+use crate::store::{FeedReader, Store};
 
 /// What handlers work with.
 #[derive(Clone)]
 pub struct AppState {
     /// Everything that is kept.
     pub store: Arc<dyn Store>,
+    /// What consumers read in bulk: the store, or a hot standby of it.
+    pub feed: Arc<dyn FeedReader>,
     /// The time.
     pub clock: SharedClock,
     /// Ids.
@@ -44,6 +47,10 @@ pub struct AppState {
     /// How often sequencers look by themselves; and so how often a waiting request looks for what
     /// another process has stamped.
     pub sequencer_interval: Duration,
+    /// When a consumer last knew a later epoch.
+    pub last_stale: LastStale,
+    /// What is too long to be ready.
+    pub limits: Limits,
     /// Ends requests that wait.
     pub shutdown: CancellationToken,
     /// Where the browser finds billing.
@@ -54,10 +61,29 @@ pub struct AppState {
     pub client: reqwest::Client,
 }
 
-impl AppState {
-    /// How long a sequencer may be silent.
-    fn patience(&self) -> Duration {
-        (self.sequencer_interval * 5).max(Duration::from_secs(10))
+/// How long something may take before the service is not ready.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For how long the sequencer may be silent.
+    pub sequencer_silence: Duration,
+    /// For how long a committed change may wait for its place in the feed.
+    pub unstamped_age: Duration,
+}
+
+/// When a consumer last came with a token of a later epoch than this provider's: a sign that this
+/// one is of the past.
+#[derive(Clone, Debug, Default)]
+pub struct LastStale(Arc<Mutex<Option<Timestamp>>>);
+
+impl LastStale {
+    /// Such a consumer came now.
+    fn note(&self, now: Timestamp) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    /// When that was; `None` when none came since this process was started.
+    fn at(&self) -> Option<Timestamp> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -91,12 +117,25 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
 /// What keeps the service from being ready.
 async fn not_ready(state: AppState) -> Reasons {
     let mut reasons = Reasons::new();
-    if let Err(error) = state.store.ping().await {
-        tracing::warn!(error = kit::telemetry::chain(&error), "the database does not answer");
-        reasons.push("the database does not answer".to_owned());
+    let now = state.clock.now();
+    match state.store.unstamped_since().await {
+        Ok(since) => {
+            let age = since.map(|since| now.since(since)).unwrap_or_default();
+            if age > state.limits.unstamped_age {
+                reasons.push(format!(
+                    "a change has waited {} s for its place in the feed: look for a transaction \
+                     that was left open",
+                    age.as_secs()
+                ));
+            }
+        }
+        Err(error) => {
+            tracing::warn!(error = kit::telemetry::chain(&error), "the database does not answer");
+            reasons.push("the database does not answer".to_owned());
+        }
     }
-    let silence = state.heartbeat.age(state.clock.now());
-    if silence > state.patience() {
+    let silence = state.heartbeat.age(now);
+    if silence > state.limits.sequencer_silence {
         reasons.push(format!("the sequencer has stamped nothing for {} s", silence.as_secs()));
     }
     reasons

@@ -3,8 +3,10 @@
 //! The store is written once, generic over the two databases; see [`kit::db`]. Its answers are
 //! data: what is not there is `None`, a write that may not happen says why in [`Outcome`].
 
+mod checksums;
 mod commit;
 mod customers;
+mod epochs;
 mod feed;
 mod history;
 mod idempotency;
@@ -12,10 +14,12 @@ mod orders;
 mod sequencer;
 mod single;
 mod sql;
+mod standby;
 mod transactions;
 mod write;
 
 use async_trait::async_trait;
+use contract::checksum::ChecksumPage;
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity, FeedPage, FeedStatus, SequenceNr};
 use contract::order::{Order, OrderState};
 use contract::time::Timestamp;
@@ -25,6 +29,7 @@ use utoipa::ToSchema;
 
 pub use single::Change;
 pub use sql::{SqlStore, open};
+pub use standby::open_standby;
 
 use crate::feed::Verdict;
 use crate::order::Customer;
@@ -35,9 +40,10 @@ use crate::scope::{Action, Kind, Outcome, Refused, Scope};
 /// Every method is one transaction. Writes of an exposed order (one that was confirmed at some
 /// time) set its `confirmed_sequence_nr` to −1 and raise its `version` in the same statement.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
-    /// Whether the database answers.
-    async fn ping(&self) -> Result<()>;
+pub trait Store: FeedReader {
+    /// Since when the committed change waits that has waited longest for its place in the feed; `None`
+    /// when none waits.
+    async fn unstamped_since(&self) -> Result<Option<Timestamp>>;
 
     /// Writes everything that `scope` holds, or nothing. With a key, a request that was answered
     /// before gets the same answer and writes nothing. The only way in which customers and orders
@@ -66,11 +72,30 @@ pub trait Store: Send + Sync + 'static {
     async fn history(&self, number: i64) -> Result<Vec<HistoryEntry>>;
 
     /// Gives up to `limit` committed, exposed orders that are at −1 the next numbers of the
-    /// counter, those waiting longest first.
+    /// counter, those waiting longest first. Begins a new epoch before, when the database is in
+    /// another history than the one that its epoch names.
     async fn stamp(&self, limit: i64, at: Timestamp) -> Result<Stamped>;
 
     /// Which provider this is, and its current history.
     async fn identity(&self) -> Result<FeedIdentity>;
+    /// An exposed order as it is committed now, stamped or not.
+    async fn feed_order(&self, number: i64) -> Result<(FeedIdentity, Option<Order>)>;
+    /// How the feed is doing.
+    async fn feed_status(&self, now: Timestamp) -> Result<FeedStatus>;
+    /// Begins the epoch after `replaced`; changes nothing when that is no longer the current one.
+    async fn begin_epoch(
+        &self,
+        replaced: Epoch,
+        reason: EpochReason,
+        at: Timestamp,
+    ) -> Result<FeedIdentity>;
+    /// The last `limit` epochs, newest first.
+    async fn epochs(&self, limit: i64) -> Result<Vec<BegunEpoch>>;
+}
+
+/// What consumers read in bulk, from the database itself or from a hot standby of it.
+#[async_trait]
+pub trait FeedReader: Send + Sync + 'static {
     /// The page after `token`, or why there is none. Everything is read from one snapshot. At
     /// most `limit` orders, fewer when they take more than `max_bytes`, but at least one.
     async fn feed_page(
@@ -79,12 +104,9 @@ pub trait Store: Send + Sync + 'static {
         limit: i64,
         max_bytes: usize,
     ) -> Result<FeedAnswer>;
-    /// An exposed order as it is committed now, stamped or not.
-    async fn feed_order(&self, number: i64) -> Result<(FeedIdentity, Option<Order>)>;
-    /// How the feed is doing.
-    async fn feed_status(&self, now: Timestamp) -> Result<FeedStatus>;
-    /// Begins the epoch after `replaced`; changes nothing when that is no longer the current one.
-    async fn begin_epoch(&self, replaced: Epoch, at: Timestamp) -> Result<FeedIdentity>;
+    /// Checksums of the exposed orders, by ranges of their numbers. Everything is read from one
+    /// snapshot; ends early, at the border of a range, when there is much to sum up.
+    async fn checksums(&self, query: &ChecksumQuery) -> Result<ChecksumPage>;
 }
 
 /// Makes a repeated request harmless: the same key with the same request gets the same answer.
@@ -153,6 +175,80 @@ pub struct Stamped {
     pub count: i64,
     /// The newest number given, now or before.
     pub last: SequenceNr,
+    /// The epoch that it had to begin first; `None` as a rule.
+    pub begun: Option<Begun>,
+}
+
+/// A new epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Begun {
+    /// The epoch before.
+    pub replaced: Epoch,
+    /// The new one.
+    pub epoch: Epoch,
+    /// Why it began.
+    pub reason: EpochReason,
+}
+
+/// An epoch of this feed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BegunEpoch {
+    /// Its name.
+    pub epoch: Epoch,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// The newest number that was given then.
+    pub last_sequence_nr: SequenceNr,
+    /// Why it began.
+    pub reason: EpochReason,
+}
+
+/// Why an epoch began.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum EpochReason {
+    /// The database was made.
+    Created,
+    /// Somebody said so: `ordering new-epoch`.
+    ByHand,
+    /// A standby took over, and may lack what its primary had committed.
+    Failover,
+    /// The database was restored from a backup elsewhere.
+    Restored,
+    /// A consumer has read further than this database goes.
+    LostHistory,
+}
+
+impl EpochReason {
+    /// All reasons.
+    pub const ALL: [Self; 5] =
+        [Self::Created, Self::ByHand, Self::Failover, Self::Restored, Self::LostHistory];
+
+    /// The word for it in the database, in metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::ByHand => "by-hand",
+            Self::Failover => "failover",
+            Self::Restored => "restored",
+            Self::LostHistory => "lost-history",
+        }
+    }
+
+    /// The reason that `word` names; `None` when there is no such reason.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+}
+
+/// Which checksums are wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChecksumQuery {
+    /// The first order number, a multiple of `width`.
+    pub from: i64,
+    /// The last order number.
+    pub through: i64,
+    /// How many order numbers a range has.
+    pub width: i64,
 }
 
 /// What the feed answers.

@@ -127,11 +127,37 @@ fn escape_like(text: &str) -> String {
     text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
 }
 
-/// Reads the lines of all these orders with one statement.
-pub(super) async fn add_lines<B: Backend>(
+/// How many lines are read with one statement: few pages need a second one, and a page of orders
+/// with 2,000 lines each is not read into memory whole before its size is looked at.
+const LINES_AT_ONCE: i64 = 20_000;
+
+/// The first orders in `rows`, of [`SELECT`], with their lines, as many as are read at once but at
+/// least one; `rows` then holds the others. Empty when `rows` is.
+pub(super) async fn take_chunk<B: Backend>(
     conn: &mut B::Connection,
-    orders: &mut [Order],
-) -> Result<()> {
+    rows: &mut &[Row<B>],
+) -> Result<Vec<Order>> {
+    let (chunk, rest) = rows.split_at(chunk_len(rows)?);
+    *rows = rest;
+    let mut orders = chunk.iter().map(read).collect::<Result<Vec<_>>>()?;
+    add_lines::<B>(conn, &mut orders).await?;
+    Ok(orders)
+}
+
+/// How many of the rows, at least one, have no more than [`LINES_AT_ONCE`] lines together.
+fn chunk_len<B: Backend>(rows: &[Row<B>]) -> Result<usize> {
+    let mut lines = 0;
+    for (place, row) in rows.iter().enumerate() {
+        lines += row.get::<i64>("line_count")?;
+        if lines > LINES_AT_ONCE {
+            return Ok(place.max(1));
+        }
+    }
+    Ok(rows.len())
+}
+
+/// Reads the lines of all these orders with one statement.
+async fn add_lines<B: Backend>(conn: &mut B::Connection, orders: &mut [Order]) -> Result<()> {
     if orders.is_empty() {
         return Ok(());
     }

@@ -4,12 +4,16 @@
 //! their order, and none may be given twice. So each transaction first locks the counter row and
 //! reads the counter under that lock; then it stamps what it sees committed; and it holds the lock
 //! until it commits. A second sequencer waits there, and reads the counter that the first has left.
+//!
+//! Before it stamps it sees whether the database still is in the history that the epoch names. If
+//! not, the new epoch begins in the same transaction: no number of the new history is ever visible
+//! under the old epoch.
 
 use contract::feed::SequenceNr;
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Db, Result, query};
 
-use super::{Stamped, feed};
+use super::{Stamped, epochs};
 
 /// An order that a writer holds is passed over and comes next time, unless it has waited for two
 /// seconds: one that is held whenever the sequencer looks would be passed over for ever.
@@ -24,7 +28,11 @@ pub(super) async fn stamp<B: Backend>(db: &Db<B>, limit: i64, at: Timestamp) -> 
     let (mut stamped, overdue) = stamp_free(db, limit, at).await?;
     for number in overdue {
         let late = stamp_held(db, number, at).await?;
-        stamped = Stamped { count: stamped.count + late.count, last: late.last };
+        stamped = Stamped {
+            count: stamped.count + late.count,
+            last: late.last,
+            begun: stamped.begun.or(late.begun),
+        };
     }
     Ok(stamped)
 }
@@ -36,24 +44,27 @@ async fn stamp_free<B: Backend>(
     at: Timestamp,
 ) -> Result<(Stamped, Vec<i64>)> {
     let mut tx = db.begin().await?;
-    let last = feed::lock_state::<B>(&mut tx).await?.last;
+    let (state, begun) = epochs::lock_current::<B>(&mut tx, at).await?;
     let pick = "unstamped_since is not null order by unstamped_since, number limit $2";
     let pick = format!("{pick}{}", B::SKIP_LOCKED);
-    let stamped = number_picked::<B>(&mut tx, &pick, limit, last).await?;
-    save_counter::<B>(&mut tx, stamped.last, at).await?;
-    let overdue = if stamped.count < limit {
+    let (count, last) = number_picked::<B>(&mut tx, &pick, limit, state.last).await?;
+    save_counter::<B>(&mut tx, last, at).await?;
+    let overdue = if count < limit {
+        // Whoever waits since a moment that is yet to come was written before the clock was put
+        // back, and has waited nobody knows how long.
         let left = query::<B>(
-            "select number from orders where unstamped_since < $1 \
-             order by unstamped_since, number limit $2",
+            "select number from orders where unstamped_since < $1 or unstamped_since > $2 \
+             order by unstamped_since, number limit $3",
         );
-        let left = left.bind(at.micros() - OVERDUE_MICROS).bind(PATIENCE);
+        let left = left.bind(at.micros() - OVERDUE_MICROS).bind(at.micros() + OVERDUE_MICROS);
+        let left = left.bind(PATIENCE);
         let rows = left.fetch_all(&mut tx).await?;
         rows.iter().map(|row| row.get("number")).collect::<Result<_>>()?
     } else {
         Vec::new()
     };
     tx.commit().await?;
-    Ok((stamped, overdue))
+    Ok((Stamped { count, last, begun }, overdue))
 }
 
 /// Waits shortly for the writer that holds this order, then stamps what it has committed.
@@ -63,31 +74,31 @@ async fn stamp_free<B: Backend>(
 /// ends the wait.
 async fn stamp_held<B: Backend>(db: &Db<B>, number: i64, at: Timestamp) -> Result<Stamped> {
     let mut tx = db.begin().await?;
-    let last = feed::lock_state::<B>(&mut tx).await?.last;
+    let (state, begun) = epochs::lock_current::<B>(&mut tx, at).await?;
     query::<B>(B::LIMIT_LOCK_WAITS).execute(&mut tx).await?;
     let pick = format!("unstamped_since is not null and number = $2{}", B::FOR_UPDATE);
-    match number_picked::<B>(&mut tx, &pick, number, last).await {
-        Ok(stamped) => {
-            save_counter::<B>(&mut tx, stamped.last, at).await?;
+    match number_picked::<B>(&mut tx, &pick, number, state.last).await {
+        Ok((count, last)) => {
+            save_counter::<B>(&mut tx, last, at).await?;
             tx.commit().await?;
-            Ok(stamped)
+            Ok(Stamped { count, last, begun })
         }
         Err(error) if error.is_lock_timeout() => {
             tx.rollback().await?;
-            Ok(Stamped { count: 0, last })
+            Ok(Stamped { count: 0, last: state.last, begun: None })
         }
         Err(error) => Err(error),
     }
 }
 
-/// Gives the orders that `pick` selects, and locks, the numbers after `last`, with one statement.
-/// `pick` takes `parameter` as $2.
+/// Gives the orders that `pick` selects, and locks, the numbers after `last`, with one statement: how
+/// many, and the newest number now. `pick` takes `parameter` as $2.
 async fn number_picked<B: Backend>(
     conn: &mut B::Connection,
     pick: &str,
     parameter: i64,
     last: SequenceNr,
-) -> Result<Stamped> {
+) -> Result<(i64, SequenceNr)> {
     let sql = format!(
         "with picked as (select number, unstamped_since from orders where {pick}), \
          numbered as (select number, \
@@ -97,7 +108,7 @@ async fn number_picked<B: Backend>(
     );
     let update = query::<B>(AssertSqlSafe(sql)).bind(last.0).bind(parameter);
     let count = i64::try_from(update.execute(conn).await?).unwrap_or(i64::MAX);
-    Ok(Stamped { count, last: SequenceNr(last.0 + count) })
+    Ok((count, SequenceNr(last.0 + count)))
 }
 
 async fn save_counter<B: Backend>(

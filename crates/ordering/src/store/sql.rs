@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use contract::checksum::ChecksumPage;
 use contract::feed::{ContinuationToken, Epoch, FeedId, FeedIdentity, FeedStatus};
 use contract::order::Order;
 use contract::time::Timestamp;
-use kit::db::{Backend, DatabaseUrl, Db, Postgres, Result, Sqlite, query};
+use kit::db::{Backend, DatabaseUrl, Db, Postgres, Result, Sqlite};
 use kit::random::Random;
 use sqlx::migrate::Migrator;
 
 use super::{
-    FeedAnswer, HistoryEntry, IdempotencyKey, OrderFilter, Stamped, Store, Transaction, commit,
-    customers, feed, history, orders, sequencer, transactions,
+    BegunEpoch, ChecksumQuery, EpochReason, FeedAnswer, FeedReader, HistoryEntry, IdempotencyKey,
+    OrderFilter, Stamped, Store, Transaction, checksums, commit, customers, epochs, feed, history,
+    orders, sequencer, transactions,
 };
+use crate::feed::Role;
 use crate::order::Customer;
 use crate::scope::{Outcome, Refused, Scope};
 
@@ -55,7 +58,7 @@ impl<B: Backend> SqlStore<B> {
             epoch: Epoch(0).next(at),
         };
         let mut tx = db.begin().await?;
-        feed::mint::<B>(&mut tx, &identity).await?;
+        epochs::mint::<B>(&mut tx, &identity, at).await?;
         tx.commit().await?;
         Ok(Self { db, random: random.clone() })
     }
@@ -63,10 +66,8 @@ impl<B: Backend> SqlStore<B> {
 
 #[async_trait]
 impl<B: Backend> Store for SqlStore<B> {
-    async fn ping(&self) -> Result<()> {
-        let mut conn = self.db.reader().await?;
-        query::<B>("select 1").execute(&mut conn).await?;
-        Ok(())
+    async fn unstamped_since(&self) -> Result<Option<Timestamp>> {
+        feed::unstamped_since::<B>(&mut *self.db.reader().await?).await
     }
 
     async fn commit(
@@ -117,21 +118,12 @@ impl<B: Backend> Store for SqlStore<B> {
     }
 
     async fn identity(&self) -> Result<FeedIdentity> {
-        Ok(feed::state::<B>(&mut *self.db.reader().await?).await?.identity)
-    }
-
-    async fn feed_page(
-        &self,
-        token: Option<&ContinuationToken>,
-        limit: i64,
-        max_bytes: usize,
-    ) -> Result<FeedAnswer> {
-        feed::page::<B>(&mut *self.db.snapshot().await?, token, limit, max_bytes).await
+        Ok(epochs::state::<B>(&mut *self.db.reader().await?).await?.identity)
     }
 
     async fn feed_order(&self, number: i64) -> Result<(FeedIdentity, Option<Order>)> {
         let mut snapshot = self.db.snapshot().await?;
-        let identity = feed::state::<B>(&mut snapshot).await?.identity;
+        let identity = epochs::state::<B>(&mut snapshot).await?.identity;
         let order = orders::find::<B>(&mut snapshot, number).await?;
         Ok((identity, order.filter(|order| order.confirmed_at.is_some())))
     }
@@ -140,10 +132,36 @@ impl<B: Backend> Store for SqlStore<B> {
         feed::status::<B>(&mut *self.db.snapshot().await?, now).await
     }
 
-    async fn begin_epoch(&self, replaced: Epoch, at: Timestamp) -> Result<FeedIdentity> {
+    async fn begin_epoch(
+        &self,
+        replaced: Epoch,
+        reason: EpochReason,
+        at: Timestamp,
+    ) -> Result<FeedIdentity> {
         let mut tx = self.db.begin().await?;
-        let identity = feed::begin_epoch::<B>(&mut tx, replaced, at).await?;
+        let identity = epochs::begin::<B>(&mut tx, replaced, reason, at).await?;
         tx.commit().await?;
         Ok(identity)
+    }
+
+    async fn epochs(&self, limit: i64) -> Result<Vec<BegunEpoch>> {
+        epochs::list::<B>(&mut *self.db.reader().await?, limit).await
+    }
+}
+
+#[async_trait]
+impl<B: Backend> FeedReader for SqlStore<B> {
+    async fn feed_page(
+        &self,
+        token: Option<&ContinuationToken>,
+        limit: i64,
+        max_bytes: usize,
+    ) -> Result<FeedAnswer> {
+        let mut snapshot = self.db.snapshot().await?;
+        feed::page::<B>(&mut snapshot, Role::Primary, token, limit, max_bytes).await
+    }
+
+    async fn checksums(&self, query: &ChecksumQuery) -> Result<ChecksumPage> {
+        checksums::page::<B>(&mut *self.db.snapshot().await?, query).await
     }
 }

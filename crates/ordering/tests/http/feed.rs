@@ -1,6 +1,7 @@
 //! The feed: pages, tokens, what is cached.
 
 use axum::http::StatusCode;
+use contract::checksum::{ChecksumPage, Summer};
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity, SequenceNr};
 use contract::order::OrderState;
 use contract::problem::{Problem, ProblemCode};
@@ -16,6 +17,8 @@ on_both_databases!(
     tokens_that_cannot_be_continued,
     lost_history_begins_one_epoch,
     parameters_are_checked_all_at_once,
+    checksums_are_followed_to_the_end,
+    checksum_parameters_are_checked_all_at_once,
     every_problem_names_feed_and_epoch,
 );
 
@@ -172,6 +175,36 @@ async fn parameters_are_checked_all_at_once(app: App) {
     }
 }
 
+async fn checksums_are_followed_to_the_end(app: App) {
+    let order = app.confirmed().await;
+    let answer = app.get("/feed/v1/checksums").await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let page: ChecksumPage = answer.read();
+    assert_eq!(page.identity(), app.store.identity().await.unwrap());
+    let mut summer = Summer::new(1_024);
+    summer.add(&order);
+    assert_eq!(page.ranges, Vec::from_iter(summer.finish()));
+    assert_eq!((page.ranges[0].first, page.next), (0, None));
+    let width_of_one = format!("/feed/v1/checksums?width=1&from={0}&through={0}", order.number);
+    let single: ChecksumPage = app.get(&width_of_one).await.read();
+    assert_eq!((single.ranges[0].first, single.ranges[0].orders), (order.number, 1));
+    let before: ChecksumPage = app.get("/feed/v1/checksums?through=1000").await.read();
+    assert_eq!(before.ranges, []);
+}
+
+async fn checksum_parameters_are_checked_all_at_once(app: App) {
+    let answer = app.get("/feed/v1/checksums?width=4097&from=-1&through=x&after=1").await;
+    let expected = pairs([
+        ("/after", "unknown-field"),
+        ("/width", "out-of-range"),
+        ("/from", "out-of-range"),
+        ("/through", "out-of-range"),
+    ]);
+    assert_eq!(answer.violations(ProblemCode::InvalidRequest), expected);
+    let answer = app.get("/feed/v1/checksums?width=10&from=15").await;
+    assert_eq!(answer.violations(ProblemCode::InvalidRequest), pairs([("/from", "invalid")]));
+}
+
 async fn every_problem_names_feed_and_epoch(app: App) {
     let identity = app.store.identity().await.unwrap();
     for (ask, code) in [
@@ -179,6 +212,7 @@ async fn every_problem_names_feed_and_epoch(app: App) {
         (Ask::get("/feed/v1/orders/x"), ProblemCode::NotFound),
         (Ask::get("/feed/v1/nothing"), ProblemCode::NotFound),
         (Ask::get("/feed/v1/orders?limit=x"), ProblemCode::InvalidRequest),
+        (Ask::get("/feed/v1/checksums?width=x"), ProblemCode::InvalidRequest),
         (Ask::post(ORDERS), ProblemCode::MethodNotAllowed),
     ] {
         assert_eq!(app.send(ask).await.problem(code).feed, Some(identity.clone()));

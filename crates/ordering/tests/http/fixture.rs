@@ -13,7 +13,7 @@ use contract::problem::{MEDIA_TYPE, Problem, ProblemCode};
 use contract::time::Timestamp;
 use kit::clock::{Clock, ManualClock};
 use kit::random::Random;
-use ordering::http::{AppState, router};
+use ordering::http::{AppState, LastStale, Limits, router};
 use ordering::sequencer::Sequencer;
 use ordering::store::{Store, open};
 use serde::de::DeserializeOwned;
@@ -42,6 +42,10 @@ pub(crate) use on_both_databases;
 
 /// Long enough to never come within a test.
 const NEVER: Duration = Duration::from_hours(1);
+
+/// What makes the service not ready.
+pub(crate) const LIMITS: Limits =
+    Limits { sequencer_silence: Duration::from_secs(30), unstamped_age: Duration::from_mins(1) };
 
 /// The service without a listener.
 #[derive(Clone)]
@@ -85,6 +89,7 @@ impl App {
         let sequencer = Sequencer::new(Arc::clone(&store), clock.clone(), interval);
         let billing_url: url::Url = "http://billing.example:8081/".parse().unwrap();
         let state = AppState {
+            feed: Arc::clone(&store) as _,
             store: Arc::clone(&store),
             clock: clock.clone(),
             random,
@@ -92,6 +97,8 @@ impl App {
             news: sequencer.news(),
             heartbeat: sequencer.heartbeat(),
             sequencer_interval: interval,
+            limits: LIMITS,
+            last_stale: LastStale::default(),
             shutdown: CancellationToken::new(),
             billing_probe_url: billing_url.clone(),
             billing_url,
@@ -117,6 +124,12 @@ impl App {
     pub(crate) fn sqlite_url(&self) -> String {
         let Database::Sqlite(file) = &*self.database else { panic!("is on PostgreSQL") };
         file.url()
+    }
+
+    /// Another program's connection to the same database, on PostgreSQL.
+    pub(crate) async fn outsider(&self) -> sqlx::PgConnection {
+        let Database::Postgres(database) = &*self.database else { panic!("is on SQLite") };
+        <sqlx::PgConnection as sqlx::Connection>::connect(&database.url()).await.unwrap()
     }
 
     /// Lets the sequencer look once.

@@ -17,7 +17,7 @@ use crate::fixture::{ada, bolts};
 fn settings(arguments: &[&str]) -> ServeSettings {
     let program = ["ordering", "serve"].into_iter().chain(arguments.iter().copied());
     let Command::Serve(settings) = Cli::parse_from(program).command else { unreachable!() };
-    settings
+    *settings
 }
 
 #[tokio::test(flavor = "multi_thread")]

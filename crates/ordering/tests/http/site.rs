@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use contract::problem::ProblemCode;
 
-use crate::fixture::{App, Ask};
+use crate::fixture::{App, Ask, LIMITS};
 
 #[tokio::test]
 async fn feed_and_api_are_for_callers_with_the_token() {
@@ -129,14 +129,34 @@ async fn a_wrong_method_is_told_the_right_ones() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_sequencer_makes_the_service_unready() {
-    let app = App::looking_every(Duration::from_secs(4)).await;
-    app.clock.advance(Duration::from_secs(20));
-    assert_eq!(app.get("/health/ready").await.status, StatusCode::OK, "five intervals are allowed");
+    let app = App::sqlite().await;
+    app.clock.advance(LIMITS.sequencer_silence);
+    assert_eq!(app.get("/health/ready").await.status, StatusCode::OK, "as long is allowed");
     app.clock.advance(Duration::from_secs(1));
     let unready = app.get("/health/ready").await;
     let problem = unready.problem(ProblemCode::Unavailable);
     assert!(problem.detail.contains("sequencer"), "{}", problem.detail);
     assert_eq!(app.get("/health/live").await.status, StatusCode::OK);
+    app.tick().await;
+    assert_eq!(app.get("/health/ready").await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_gets_no_number_makes_the_service_unready() {
+    let app = App::postgres().await;
+    app.confirmed().await;
+    app.clock.advance(LIMITS.unstamped_age);
+    // Alive, but passing over an order that somebody holds.
+    let mut holder = app.outsider().await;
+    let held = "begin; select * from orders for update";
+    sqlx::raw_sql(held).execute(&mut holder).await.unwrap();
+    app.tick().await;
+    assert_eq!(app.get("/health/ready").await.status, StatusCode::OK, "as long is allowed");
+    app.clock.advance(Duration::from_secs(1));
+    app.tick().await;
+    let problem = app.get("/health/ready").await.problem(ProblemCode::Unavailable);
+    assert!(problem.detail.contains("61 s"), "{}", problem.detail);
+    sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
     app.tick().await;
     assert_eq!(app.get("/health/ready").await.status, StatusCode::OK);
 }

@@ -1,8 +1,9 @@
 //! What holds for every page.
 
 use axum::http::header::{CONTENT_SECURITY_POLICY, LOCATION};
+use ordering::store::EpochReason;
 
-use crate::world::{BILLING, World};
+use crate::world::{AT, BILLING, World};
 
 /// Elements that have no content and no end.
 const VOID: [&str; 7] = ["br", "col", "input", "img", "link", "meta", "!doctype"];
@@ -131,4 +132,19 @@ async fn the_feed_s_page_tells_what_waits_and_whether_the_sequencer_is_alive() {
     world.sequencer.tick().await.unwrap();
     let page = world.get("/status").await;
     page.says(200, &["Up to date", "0 s ago", "<dt>Last number</dt><dd>1</dd>"]);
+}
+
+#[tokio::test]
+async fn the_feed_s_page_tells_the_epochs_and_who_knows_a_later_one() {
+    let world = World::new().await;
+    let first = world.store.identity().await.unwrap();
+    let begun = world.store.begin_epoch(first.epoch, EpochReason::ByHand, AT).await.unwrap();
+    let page = world.get("/status").await;
+    let epochs = [first.epoch.to_string(), begun.epoch.to_string()];
+    page.says(200, &[&epochs[0], &epochs[1], "The database was made.", "An operator said so."]);
+    assert!(!page.body.contains("knows a later epoch"), "{page:?}");
+
+    let later = format!("{}-{}-0", begun.feed_id, begun.epoch.0 + 1);
+    world.get(&format!("/feed/v1/orders?after={later}")).await;
+    world.get("/status").await.says(200, &["knows a later epoch", "ordering new-epoch"]);
 }

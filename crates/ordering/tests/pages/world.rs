@@ -12,7 +12,7 @@ use contract::order::Order;
 use contract::time::Timestamp;
 use kit::clock::{Clock, ManualClock, SharedClock};
 use kit::random::Random;
-use ordering::http::{AppState, router};
+use ordering::http::{AppState, LastStale, Limits, router};
 use ordering::order::{Customer, CustomerInput, LineInput, OrderInput};
 use ordering::sequencer::Sequencer;
 use ordering::store::Change;
@@ -25,7 +25,7 @@ use tower::ServiceExt;
 use url::{Url, form_urlencoded};
 
 /// When a test begins: 2026-05-01T10:00:00Z.
-const AT: Timestamp = Timestamp::from_micros(1_777_629_600_000_000);
+pub(crate) const AT: Timestamp = Timestamp::from_micros(1_777_629_600_000_000);
 /// What a browser asks for.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 /// Where the browser finds billing.
@@ -55,6 +55,7 @@ impl World {
         let sequencer = Sequencer::new(Arc::clone(&store), Arc::clone(&shared), interval);
         let billing_port = testkit::net::free_port();
         let state = AppState {
+            feed: Arc::clone(&store) as _,
             store: Arc::clone(&store),
             clock: shared,
             random: random.clone(),
@@ -62,6 +63,8 @@ impl World {
             news: sequencer.news(),
             heartbeat: sequencer.heartbeat(),
             sequencer_interval: interval,
+            last_stale: LastStale::default(),
+            limits: Limits { sequencer_silence: interval * 10, unstamped_age: interval * 60 },
             shutdown: CancellationToken::new(),
             billing_url: BILLING.parse().unwrap(),
             billing_probe_url: Url::parse(&format!("http://127.0.0.1:{billing_port}")).unwrap(),

@@ -87,7 +87,7 @@ impl Fixture {
 
     /// Every row of every table, as it stands.
     pub(crate) async fn dump(&self) -> Vec<String> {
-        const TABLES: [&str; 10] = [
+        const TABLES: [&str; 11] = [
             "customers",
             "orders",
             "order_lines",
@@ -96,6 +96,7 @@ impl Fixture {
             "transaction_entities",
             "idempotency_keys",
             "feed_state",
+            "epochs",
             "locks",
             "_sqlx_migrations",
         ];

@@ -1,5 +1,6 @@
 //! The store's contract: every case is a test on SQLite and another on PostgreSQL.
 
+mod checksums;
 mod customers;
 mod epoch;
 mod feed;

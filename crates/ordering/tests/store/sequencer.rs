@@ -17,7 +17,7 @@ on_both_databases! {
 }
 
 fn stamped(count: i64, last: i64) -> Stamped {
-    Stamped { count, last: SequenceNr(last) }
+    Stamped { count, last: SequenceNr(last), begun: None }
 }
 
 async fn those_waiting_longest_come_first(fixture: Fixture) {
