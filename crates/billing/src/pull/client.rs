@@ -2,20 +2,18 @@
 
 use contract::feed::{ContinuationToken, FeedOrder, FeedPage};
 use kit::clock::SharedClock;
-use kit::settings::Secret;
 use url::Url;
 
 use super::answer;
-use super::error::{ORDERING, PullError};
+use super::error::PullError;
+use super::transport::{Http, Transport};
 use crate::settings::SourceSettings;
-use crate::upstream::{self, Answer, Upstream};
+use crate::upstream::Answer;
 
 /// Asks ordering for pages and single orders. Every fault comes back as the [`PullError`] that it is.
 pub struct FeedClient {
-    http: reqwest::Client,
-    ordering: Upstream,
+    transport: Box<dyn Transport>,
     orders: Url,
-    token: Option<Secret>,
     limit: i64,
 }
 
@@ -25,18 +23,16 @@ impl FeedClient {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(source: &SourceSettings, clock: SharedClock) -> reqwest::Result<Self> {
-        let http = upstream::client(source.pull_timeout)
-            // Ordering is a neighbour, often on this very machine: a proxy to the world outside
-            // that the environment names does not lead to it.
-            .no_proxy()
-            .build()?;
-        Ok(Self {
-            http,
-            ordering: Upstream::new(ORDERING, clock),
+        Ok(Self::over(Http::new(source, clock)?, source))
+    }
+
+    /// A client that asks over `transport`.
+    pub fn over(transport: impl Transport, source: &SourceSettings) -> Self {
+        Self {
+            transport: Box::new(transport),
             orders: orders_url(&source.ordering_url),
-            token: source.ordering_token.clone(),
             limit: source.pull_limit,
-        })
+        }
     }
 
     /// The page behind `after`, from the beginning when `None`; checked to be what was agreed.
@@ -63,11 +59,7 @@ impl FeedClient {
     }
 
     async fn get(&self, url: Url) -> Result<Answer, PullError> {
-        let mut request = self.http.get(url);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.reveal());
-        }
-        Ok(self.ordering.ask(request).await?)
+        Ok(self.transport.get(url).await?)
     }
 }
 

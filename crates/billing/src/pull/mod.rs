@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`client`] | asks ordering; every fault becomes the [`PullError`] that it is |
+//! | `transport` | how its questions get there |
 //! | `answer` | whether an answer is what was agreed |
 //! | `puller` | the steps: drain the feed, fetch one order |
 //! | `run` | the loop: waits, backs off, stops |
@@ -12,9 +13,11 @@ pub mod client;
 mod error;
 mod puller;
 mod run;
+mod transport;
 
 pub use error::PullError;
 pub use puller::Puller;
+pub use transport::Transport;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -83,10 +83,8 @@ impl Upstream {
     }
 
     fn answer(&self, response: &Response, body: Vec<u8>) -> Answer {
-        let headers = response.headers().clone();
-        let retry_after = retry_after(&headers, self.clock.now());
-        let status = response.status().as_u16();
-        Answer { system: self.system, status, headers, retry_after, body }
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer::new(self.system, status, headers, body, self.clock.now())
     }
 
     /// What it is that no whole answer came.
@@ -114,6 +112,18 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What `system` answered, received `at` this time.
+    pub fn new(
+        system: &'static str,
+        status: u16,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        at: Timestamp,
+    ) -> Self {
+        let retry_after = retry_after(&headers, at);
+        Self { system, headers, retry_after, body, status }
+    }
+
     /// The document of a successful answer.
     ///
     /// # Errors
