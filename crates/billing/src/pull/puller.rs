@@ -59,7 +59,7 @@ impl Puller {
         clock: SharedClock,
         random: Random,
     ) -> Self {
-        let heartbeat = Heartbeat::starting_at(clock.now());
+        let heartbeat = Heartbeat::starting(Arc::clone(&clock));
         Self {
             store,
             client,
@@ -116,7 +116,7 @@ impl Puller {
             return Some(PullError::UnknownFeed(feed).to_string());
         }
         let pause = Duration::from_millis(self.pause.load(atomic::Ordering::Relaxed));
-        let silence = self.heartbeat.age(self.clock.now());
+        let silence = self.heartbeat.age();
         (silence > pause + GRACE)
             .then(|| format!("the pull loop has not moved for {} s", silence.as_secs()))
     }
@@ -125,7 +125,7 @@ impl Puller {
     pub(super) fn expect_silence(&self, pause: Duration) {
         let millis = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         self.pause.store(millis, atomic::Ordering::Relaxed);
-        self.heartbeat.beat(self.clock.now());
+        self.heartbeat.beat();
     }
 
     /// The feed that answered instead of the adopted one: nothing more is asked until an operator
@@ -158,7 +158,7 @@ impl Puller {
     async fn drain(&self, counts: &mut Counts) -> Result<(), PullError> {
         let mut began_again = false;
         loop {
-            self.heartbeat.beat(self.clock.now());
+            self.heartbeat.beat();
             let state = self.store.pull_state().await?;
             let page = match self.ask(&state).await {
                 // Once in a pull. A provider that resets again and again is at fault: it is asked

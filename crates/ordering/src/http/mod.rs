@@ -95,7 +95,7 @@ async fn not_ready(state: AppState) -> Reasons {
         tracing::warn!(error = kit::telemetry::chain(&error), "the database does not answer");
         reasons.push("the database does not answer".to_owned());
     }
-    let silence = state.heartbeat.age(state.clock.now());
+    let silence = state.heartbeat.age();
     if silence > state.patience() {
         reasons.push(format!("the sequencer has stamped nothing for {} s", silence.as_secs()));
     }
