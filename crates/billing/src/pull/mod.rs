@@ -4,17 +4,25 @@
 //! |---|---|
 //! | [`client`] | asks ordering; every fault becomes the [`PullError`] that it is |
 //! | `answer` | whether an answer is what was agreed |
+//! | `entry` | one order of an answer: taken as it is, or unfit to be taken in |
 //! | `puller` | the steps: drain the feed, fetch one order |
 //! | `run` | the loop: waits, backs off, stops |
+//! | `watch` | whether pulls get anywhere, for the readiness check and the metrics |
+//! | `retry` | pulling an order in quarantine again |
 
 mod answer;
 pub mod client;
+mod entry;
 mod error;
 mod puller;
+mod retry;
 mod run;
+mod watch;
 
+pub use answer::{Page, Single};
 pub use error::PullError;
 pub use puller::Puller;
+pub use retry::Retried;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -32,7 +40,7 @@ pub struct Counts {
     pub removed: i64,
     /// Orders that were known already, in this version or a newer one.
     pub unchanged: i64,
-    /// Orders that could not be taken in and were put aside.
+    /// Orders that could not be taken in and were put aside, now or before in the same version.
     pub quarantined: i64,
 }
 
