@@ -89,8 +89,8 @@ pub async fn serve(
     announce(&settings.dispatch);
     let client = FeedClient::new(&settings.source, Arc::clone(&clock))?;
     let store = open(&settings.database.database_url).await?;
-    let puller =
-        Arc::new(Puller::new(Arc::clone(&store), client, Arc::clone(&clock), random.clone()));
+    let puller = Puller::new(Arc::clone(&store), client, Arc::clone(&clock), random.clone());
+    let puller = Arc::new(puller.expecting_success_within(settings.max_pull_age()));
     let expiry =
         Arc::new(Expiry::new(Arc::clone(&store), Arc::clone(&clock), settings.approval_expiry));
     let dispatcher = receiver.map(|receiver| {

@@ -32,7 +32,7 @@ impl Expiry {
     /// Invoices expire when they have awaited approval for longer than `after`. The time begins
     /// anew with each change of the order, for what is to be approved is then something else.
     pub fn new(store: Arc<dyn Store>, clock: SharedClock, after: Duration) -> Self {
-        let heartbeat = Heartbeat::starting_at(clock.now());
+        let heartbeat = Heartbeat::starting(Arc::clone(&clock));
         Self { store, clock, after, heartbeat }
     }
 
@@ -47,8 +47,8 @@ impl Expiry {
     /// When the database fails; then none has expired.
     pub async fn tick(&self) -> db::Result<i64> {
         let now = self.clock.now();
-        self.heartbeat.beat(now);
         let expired = self.store.expire(now - self.after, BATCH, now).await?;
+        self.heartbeat.beat();
         if expired > 0 {
             tracing::info!(invoices = expired, "expired: nobody had approved them in time");
         }
@@ -86,7 +86,7 @@ impl Expiry {
 
     /// Why the loop seems to hang, for the readiness check; `None` when it does not.
     pub fn blocked(&self) -> Option<String> {
-        let silence = self.heartbeat.age(self.clock.now());
+        let silence = self.heartbeat.age();
         (silence > self.pause() + GRACE)
             .then(|| format!("the expiry loop has not moved for {} s", silence.as_secs()))
     }

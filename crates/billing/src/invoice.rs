@@ -200,15 +200,14 @@ fn says_the_same(order: &Order, invoice: &Invoice) -> bool {
 ///
 /// The amounts are computed again from the lines: a provider whose sums do not add up is not
 /// believed, because an invoice is binding.
-pub fn fault(order: &Order) -> Option<String> {
-    let fault = match Totals::of(&order.lines) {
+pub fn fault(order: &Order) -> Option<&'static str> {
+    Some(match Totals::of(&order.lines) {
         None => "the sum of its lines is too large",
         Some(totals) if totals != order.totals() => "its totals are not those of its lines",
         _ if order.state == OrderState::Draft => "it is a draft",
         _ if !is_currency_code(&order.currency) => "its currency is unknown",
         _ => return None,
-    };
-    Some(format!("order {}: {fault}", order.number))
+    })
 }
 
 /// Numbers that are given without gaps, counted anew each year.
@@ -426,7 +425,7 @@ mod tests {
             order(OrderState::Draft, 1, 3),
         ];
         for order in faulty {
-            assert!(fault(&order).is_some_and(|text| text.starts_with("order 1: ")), "{order:?}");
+            assert!(fault(&order).is_some(), "{order:?}");
         }
     }
 

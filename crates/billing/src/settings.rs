@@ -173,6 +173,16 @@ pub struct ServeSettings {
     )]
     pub pull_interval: Duration,
 
+    /// How long pulls may fail before the service is not ready; when not given, 5 pull intervals, but
+    /// at least 5 minutes.
+    #[arg(
+        long,
+        env = "BILLING_MAX_PULL_AGE",
+        value_parser = duration,
+        value_name = "DURATION"
+    )]
+    pub max_pull_age: Option<Duration>,
+
     /// How long the deep link may take, all in all, for one order as for several.
     #[arg(
         long,
@@ -201,4 +211,31 @@ pub struct ServeSettings {
     /// Bearer token that callers of the API must present.
     #[arg(long, env = "BILLING_API_TOKEN", hide_env_values = true)]
     pub api_token: Option<Secret>,
+}
+
+impl ServeSettings {
+    /// How long pulls may fail before the service is not ready.
+    pub fn max_pull_age(&self) -> Duration {
+        const AT_LEAST: Duration = Duration::from_mins(5);
+        self.max_pull_age.unwrap_or_else(|| self.pull_interval.saturating_mul(5).max(AT_LEAST))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pulls_may_fail_for_five_intervals_unless_something_else_is_said() {
+        let max_age = |arguments: &[&str]| {
+            let arguments = [&["billing", "serve"], arguments].concat();
+            match Cli::try_parse_from(arguments).unwrap().command {
+                Command::Serve(settings) => settings.max_pull_age(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(max_age(&["--pull-interval", "10s"]), Duration::from_mins(5));
+        assert_eq!(max_age(&["--pull-interval", "2m"]), Duration::from_mins(10));
+        assert_eq!(max_age(&["--max-pull-age", "7s"]), Duration::from_secs(7));
+    }
 }

@@ -94,6 +94,7 @@ async fn run(cli: &Cli) -> Result<(), BoxError> {
         },
         ordering_public_url: None,
         pull_interval: cli.pull_interval,
+        max_pull_age: None,
         link_timeout: Duration::from_secs(2),
         approval_expiry: Duration::from_hours(30 * 24),
         dispatch: billing::settings::DispatchSettings {

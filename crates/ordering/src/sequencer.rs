@@ -51,7 +51,7 @@ impl Bell {
 impl Sequencer {
     /// A sequencer that looks at least every `interval`.
     pub fn new(store: Arc<dyn Store>, clock: SharedClock, interval: Duration) -> Self {
-        let heartbeat = Heartbeat::starting_at(clock.now());
+        let heartbeat = Heartbeat::starting(Arc::clone(&clock));
         let news = watch::Sender::new(SequenceNr::BEGINNING);
         Self { store, clock, interval, bell: Bell::default(), news, heartbeat }
     }
@@ -79,7 +79,7 @@ impl Sequencer {
     pub async fn tick(&self) -> db::Result<Stamped> {
         let now = self.clock.now();
         let stamped = self.store.stamp(BATCH, now).await?;
-        self.heartbeat.beat(now);
+        self.heartbeat.beat();
         if let Some(begun) = &stamped.begun {
             announce(begun);
         }

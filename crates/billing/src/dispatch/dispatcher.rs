@@ -31,7 +31,7 @@ pub struct Dispatcher {
     random: Random,
     /// Wakes the loop.
     pub(super) bell: Notify,
-    /// Beats with every turn of the loop.
+    /// Beats with every turn of the loop that the database lets succeed.
     pub(super) heartbeat: Heartbeat,
 }
 
@@ -43,7 +43,7 @@ impl Dispatcher {
         clock: SharedClock,
         random: Random,
     ) -> Self {
-        let heartbeat = Heartbeat::starting_at(clock.now());
+        let heartbeat = Heartbeat::starting(Arc::clone(&clock));
         Self { store, receiver, clock, random, bell: Notify::new(), heartbeat }
     }
 
@@ -54,7 +54,7 @@ impl Dispatcher {
 
     /// What is wrong with the loop, for the readiness check; `None` when nothing is.
     pub fn blocked(&self) -> Option<String> {
-        let silence = self.heartbeat.age(self.clock.now());
+        let silence = self.heartbeat.age();
         (silence > GRACE)
             .then(|| format!("the dispatch loop has not moved for {} s", silence.as_secs()))
     }

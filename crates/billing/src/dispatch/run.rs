@@ -34,9 +34,11 @@ impl Dispatcher {
         measuring.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_failing = false;
         loop {
-            self.heartbeat.beat(self.clock.now());
             match self.begin(workers, &mut under_way, &shutdown).await {
-                Ok(()) => is_failing = false,
+                Ok(()) => {
+                    self.heartbeat.beat();
+                    is_failing = false;
+                }
                 // Once an outage.
                 Err(error) if !is_failing => {
                     tracing::warn!(error = chain(&error), "the dispatch cannot go on, trying on");

@@ -102,8 +102,8 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
     site.wrap(routes)
 }
 
-/// What keeps the service from being ready. That ordering is away does not: what was pulled so far
-/// is served on.
+/// What keeps the service from being ready. That ordering is away does not, for a while: what was
+/// pulled so far is served on.
 async fn not_ready(state: AppState) -> health::Reasons {
     let mut reasons = health::Reasons::new();
     if state.store.ping().await.is_err() {

@@ -32,6 +32,7 @@ pub(super) fn base() -> OpenApi {
         (name = "orders", description = "The local copy of what was ordered"),
         (name = "invoices", description = "What is charged"),
         (name = "pull", description = "How the copy is kept equal to ordering"),
+        (name = "quarantine", description = "Orders that could not be taken in"),
         (name = "link", description = "Where ordering sends the browser"),
     )
 )]
@@ -73,6 +74,23 @@ impl IntoResponses for PullProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let own =
             [P::UpstreamInvalid, P::UpstreamUnavailable, P::StaleProvider, P::UpstreamTimeout];
+        problems(&[READ, &own].concat())
+    }
+}
+
+/// What the wish to pull an order in quarantine again may be answered with instead.
+pub(super) struct RetryProblems;
+
+impl IntoResponses for RetryProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let own = [
+            P::NotFound,
+            P::Conflict,
+            P::UpstreamInvalid,
+            P::UpstreamUnavailable,
+            P::StaleProvider,
+            P::UpstreamTimeout,
+        ];
         problems(&[READ, &own].concat())
     }
 }

@@ -1,42 +1,121 @@
 //! What ordering answered, and whether it can be believed.
+//!
+//! A page is believed as a whole: whose it is, where it begins and ends, and of each entry which
+//! order it is and its place in the feed. Where any of that is wrong, the page is no page, and
+//! nothing of it counts. What else an entry says concerns only the order that it names: see
+//! [`super::entry`].
 
-use contract::feed::{ContinuationToken, FeedIdentity, FeedOrder, FeedPage, SequenceNr};
+use std::collections::HashSet;
+
+use contract::feed::{ContinuationToken, Epoch, FeedId, FeedIdentity, SequenceNr};
 use contract::order::Order;
 use contract::problem::ProblemCode;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
+use super::entry::{self, Entry};
 use super::error::PullError;
+use crate::store::Unfit;
 use crate::upstream::Answer;
+
+/// A page of the feed, each of its orders read on its own.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Page {
+    /// Which provider and which history answers.
+    pub identity: FeedIdentity,
+    /// The orders that can be taken in.
+    pub orders: Vec<Order>,
+    /// Those that cannot.
+    pub unfit: Vec<Unfit>,
+    /// Ask with this next.
+    pub continuation_token: ContinuationToken,
+    /// Whether there is more right now.
+    pub has_more: bool,
+    /// The newest number that ordering has given.
+    pub last_sequence_nr: SequenceNr,
+}
+
+/// An order that was asked for by number.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Single {
+    /// Which provider and which history answers.
+    pub identity: FeedIdentity,
+    /// The order, or why it cannot be taken in.
+    pub order: Result<Order, Unfit>,
+}
+
+/// `contract::feed::FeedPage`, with its orders not read yet.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawPage<'a> {
+    feed_id: FeedId,
+    epoch: Epoch,
+    #[serde(borrow)]
+    orders: Vec<&'a RawValue>,
+    continuation_token: ContinuationToken,
+    has_more: bool,
+    last_sequence_nr: SequenceNr,
+}
+
+/// `contract::feed::FeedOrder`, with its order not read yet.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawOrder<'a> {
+    feed_id: FeedId,
+    epoch: Epoch,
+    #[serde(borrow)]
+    order: &'a RawValue,
+}
 
 /// The page that `answer` holds, asked for with the token `sent`.
 ///
 /// # Errors
 /// What it is instead.
-pub(super) fn page(
-    answer: &Answer,
-    sent: Option<&ContinuationToken>,
-) -> Result<FeedPage, PullError> {
+pub(super) fn page(answer: &Answer, sent: Option<&ContinuationToken>) -> Result<Page, PullError> {
     if let Some(error) = history(answer) {
         return Err(error);
     }
-    let page = answer.document()?;
-    check_page(&page, sent).map_err(|wrong| answer.not_as_agreed(wrong))?;
-    Ok(page)
+    let page: RawPage = answer.document()?;
+    let entries: Option<Vec<Entry>> = page.orders.iter().map(|it| entry::read(it.get())).collect();
+    let entries =
+        entries.ok_or_else(|| answer.not_as_agreed("an order without a usable number"))?;
+    check_page(&page, &entries, sent).map_err(|wrong| answer.not_as_agreed(wrong))?;
+    let mut orders = Vec::with_capacity(entries.len());
+    let mut unfit = Vec::new();
+    for entry in entries {
+        match entry {
+            Ok(order) => orders.push(order),
+            Err(order) => unfit.push(order),
+        }
+    }
+    Ok(Page {
+        identity: FeedIdentity { feed_id: page.feed_id, epoch: page.epoch },
+        orders,
+        unfit,
+        continuation_token: page.continuation_token,
+        has_more: page.has_more,
+        last_sequence_nr: page.last_sequence_nr,
+    })
 }
 
 /// The order that `answer` holds, asked for by `number`.
 ///
 /// # Errors
 /// What it is instead.
-pub(super) fn order(answer: &Answer, number: i64) -> Result<FeedOrder, PullError> {
+pub(super) fn order(answer: &Answer, number: i64) -> Result<Single, PullError> {
     if let Some(identity) = not_found(answer) {
         return Err(PullError::NotFound(identity));
     }
     if let Some(error) = history(answer) {
         return Err(error);
     }
-    let document = answer.document()?;
-    check_order(&document, number).map_err(|wrong| answer.not_as_agreed(wrong))?;
-    Ok(document)
+    let RawOrder { feed_id, epoch, order } = answer.document()?;
+    let order = entry::read(order.get())
+        .ok_or_else(|| answer.not_as_agreed("an order without a usable number"))?;
+    match entry::number(&order) {
+        found if found == number => Ok(Single { identity: FeedIdentity { feed_id, epoch }, order }),
+        other => Err(answer.not_as_agreed(format!("order {other} instead of {number}")).into()),
+    }
 }
 
 /// Which history says that there is no such order; `None` when the answer is anything else. A
@@ -67,19 +146,23 @@ fn history(answer: &Answer) -> Option<PullError> {
     })
 }
 
-/// Whether `page` is an answer to `sent` as the contract describes it. A page that is not would
-/// lose orders, or be asked for again without end.
+/// Whether `page`, with these entries, is an answer to `sent` as the contract describes it. A page
+/// that is not would lose orders, or be asked for again without end.
 ///
 /// # Errors
 /// What is wrong with it.
-fn check_page(page: &FeedPage, sent: Option<&ContinuationToken>) -> Result<(), String> {
+fn check_page(
+    page: &RawPage,
+    entries: &[Entry],
+    sent: Option<&ContinuationToken>,
+) -> Result<(), String> {
     let token = &page.continuation_token;
     let beginning = ContinuationToken {
         feed_id: page.feed_id.clone(),
         epoch: page.epoch,
         sequence_nr: SequenceNr::BEGINNING,
     };
-    let Some(last) = page.orders.last() else {
+    let Some(last) = entries.last() else {
         if page.has_more {
             return Err("an empty page says that there is more".to_owned());
         }
@@ -91,38 +174,23 @@ fn check_page(page: &FeedPage, sent: Option<&ContinuationToken>) -> Result<(), S
             Err("an empty page carries another token than was sent".to_owned())
         };
     };
-    let end = ContinuationToken { sequence_nr: last.confirmed_sequence_nr, ..beginning.clone() };
+    let end = ContinuationToken { sequence_nr: entry::sequence_nr(last), ..beginning.clone() };
     if *token != end {
         return Err("the token is not the place of the page's own last order".to_owned());
     }
     let same_history =
         |sent: &&ContinuationToken| sent.feed_id == page.feed_id && sent.epoch == page.epoch;
     let mut before = sent.filter(same_history).unwrap_or(&beginning).sequence_nr;
-    for order in &page.orders {
-        if order.confirmed_sequence_nr <= before {
-            return Err(format!("order {}: sequence numbers do not rise", order.number));
+    let mut numbers = HashSet::with_capacity(entries.len());
+    for entry in entries {
+        let (number, sequence_nr) = (entry::number(entry), entry::sequence_nr(entry));
+        if sequence_nr <= before {
+            return Err(format!("order {number}: sequence numbers do not rise"));
         }
-        before = order.confirmed_sequence_nr;
-        check_identity(order)?;
-    }
-    Ok(())
-}
-
-/// Whether `document` is an answer to the question for order `number`.
-///
-/// # Errors
-/// What is wrong with it.
-fn check_order(document: &FeedOrder, number: i64) -> Result<(), String> {
-    if document.order.number != number {
-        return Err(format!("order {} instead of {number}", document.order.number));
-    }
-    check_identity(&document.order)
-}
-
-/// What else an order must be like is for the store to say, which takes it in.
-fn check_identity(order: &Order) -> Result<(), String> {
-    if order.number <= 0 || order.version <= 0 {
-        return Err(format!("order {}: number and version must be positive", order.number));
+        before = sequence_nr;
+        if !numbers.insert(number) {
+            return Err(format!("order {number} stands on the page twice"));
+        }
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! The client of ordering's feed: asks, and reads what comes back.
 
-use contract::feed::{ContinuationToken, FeedOrder, FeedPage};
+use contract::feed::ContinuationToken;
 use kit::clock::SharedClock;
 use url::Url;
 
-use super::answer;
+use super::answer::{self, Page, Single};
 use super::error::PullError;
 use super::transport::{Http, Transport};
 use crate::settings::SourceSettings;
@@ -39,7 +39,7 @@ impl FeedClient {
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn page(&self, after: Option<&ContinuationToken>) -> Result<FeedPage, PullError> {
+    pub async fn page(&self, after: Option<&ContinuationToken>) -> Result<Page, PullError> {
         let mut url = self.orders.clone();
         url.query_pairs_mut().append_pair("limit", &self.limit.to_string());
         if let Some(token) = after {
@@ -52,7 +52,7 @@ impl FeedClient {
     ///
     /// # Errors
     /// Why there is none; `NotFound` only when ordering itself says so, and names its history.
-    pub async fn order(&self, number: i64) -> Result<FeedOrder, PullError> {
+    pub async fn order(&self, number: i64) -> Result<Single, PullError> {
         let mut url = self.orders.clone();
         url.set_path(&format!("{}/{number}", self.orders.path()));
         answer::order(&self.get(url).await?, number)

@@ -5,18 +5,26 @@
 //! | [`client`] | asks ordering; every fault becomes the [`PullError`] that it is |
 //! | `transport` | how its questions get there |
 //! | `answer` | whether an answer is what was agreed |
+//! | `entry` | one order of an answer: taken as it is, or unfit to be taken in |
 //! | `puller` | the steps: drain the feed, fetch one order |
 //! | `run` | the loop: waits, backs off, stops |
+//! | `watch` | whether pulls get anywhere, for the readiness check and the metrics |
+//! | `retry` | pulling an order in quarantine again |
 
 mod answer;
 pub mod client;
+mod entry;
 mod error;
 mod puller;
+mod retry;
 mod run;
 mod transport;
+mod watch;
 
+pub use answer::{Page, Single};
 pub use error::PullError;
 pub use puller::Puller;
+pub use retry::Retried;
 pub use transport::Transport;
 
 use serde::{Deserialize, Serialize};
@@ -35,7 +43,7 @@ pub struct Counts {
     pub removed: i64,
     /// Orders that were known already, in this version or a newer one.
     pub unchanged: i64,
-    /// Orders that could not be taken in and were put aside.
+    /// Orders that could not be taken in and were put aside, now or before in the same version.
     pub quarantined: i64,
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{self, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use contract::feed::{ContinuationToken, FeedIdentity, FeedPage};
+use contract::feed::{ContinuationToken, FeedIdentity};
 use kit::clock::SharedClock;
 use kit::http::health::Heartbeat;
 use kit::random::Random;
@@ -13,7 +13,8 @@ use kit::telemetry::gauge_value;
 use tokio::sync::Notify;
 
 use super::client::FeedClient;
-use super::{Counts, PullError};
+use super::watch::{self, Watch};
+use super::{Counts, Page, PullError, Single};
 use crate::store::{Advance, Applied, PullState, Received, Store};
 
 /// How long the loop may be silent, besides its pauses, before something is wrong with it: longer
@@ -36,6 +37,8 @@ pub struct Puller {
     heartbeat: Heartbeat,
     /// How long the loop waits until its next turn, in milliseconds.
     pause: AtomicU64,
+    /// Whether pulls get to the end of the feed.
+    pub(super) watch: Watch,
 }
 
 /// Another feed answered. Nothing more is asked until an operator has decided how to go on, which
@@ -59,7 +62,8 @@ impl Puller {
         clock: SharedClock,
         random: Random,
     ) -> Self {
-        let heartbeat = Heartbeat::starting_at(clock.now());
+        let heartbeat = Heartbeat::starting(Arc::clone(&clock));
+        let watch = Watch::starting(Arc::clone(&clock));
         Self {
             store,
             client,
@@ -70,7 +74,16 @@ impl Puller {
             bell: Notify::new(),
             heartbeat,
             pause: AtomicU64::new(0),
+            watch,
         }
+    }
+
+    /// The service is not ready when no pull has reached the end of the feed for longer than
+    /// `max_age`. Without this, it may take as long as it takes.
+    #[must_use]
+    pub fn expecting_success_within(mut self, max_age: Duration) -> Self {
+        self.watch.max_age = Some(max_age);
+        self
     }
 
     /// Follows pages until there is nothing more, each applied with its token in one transaction.
@@ -82,8 +95,13 @@ impl Puller {
     pub async fn pull_once(&self) -> Result<Counts, PullError> {
         let _turn = self.turn.lock().await;
         let mut counts = Counts::default();
+        let began = self.clock.monotonic();
         let pulled = self.drain_noted(&mut counts).await;
         log(&counts, None);
+        match &pulled {
+            Ok(()) => self.watch.succeeded(began),
+            Err(error) => self.watch.failed(error),
+        }
         let outcome = pulled.as_ref().map_or_else(PullError::kind, |()| "success");
         metrics::counter!("billing_pulls_total", "outcome" => outcome).increment(1);
         pulled.map(|()| counts)
@@ -109,23 +127,25 @@ impl Puller {
         self.bell.notify_one();
     }
 
-    /// What keeps the pull from going on although ordering may well answer, for the readiness
-    /// check; `None` when nothing does.
+    /// What keeps the pull from going on, for the readiness check: it hangs, only an operator can
+    /// decide, or it has failed for too long. `None` when nothing does.
     pub fn blocked(&self) -> Option<String> {
         if let Some(feed) = self.unknown_feed() {
             return Some(PullError::UnknownFeed(feed).to_string());
         }
         let pause = Duration::from_millis(self.pause.load(atomic::Ordering::Relaxed));
-        let silence = self.heartbeat.age(self.clock.now());
-        (silence > pause + GRACE)
-            .then(|| format!("the pull loop has not moved for {} s", silence.as_secs()))
+        let silence = self.heartbeat.age();
+        if silence > pause + GRACE {
+            return Some(format!("the pull loop has not moved for {} s", silence.as_secs()));
+        }
+        self.watch.overdue()
     }
 
     /// The loop has done its turn, and is silent for `pause`.
     pub(super) fn expect_silence(&self, pause: Duration) {
         let millis = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         self.pause.store(millis, atomic::Ordering::Relaxed);
-        self.heartbeat.beat(self.clock.now());
+        self.heartbeat.beat();
     }
 
     /// The feed that answered instead of the adopted one: nothing more is asked until an operator
@@ -158,7 +178,7 @@ impl Puller {
     async fn drain(&self, counts: &mut Counts) -> Result<(), PullError> {
         let mut began_again = false;
         loop {
-            self.heartbeat.beat(self.clock.now());
+            self.heartbeat.beat();
             let state = self.store.pull_state().await?;
             let page = match self.ask(&state).await {
                 // Once in a pull. A provider that resets again and again is at fault: it is asked
@@ -172,8 +192,9 @@ impl Puller {
             };
             let has_more = page.has_more;
             let received = Received {
-                identity: page.identity(),
+                identity: page.identity,
                 orders: page.orders,
+                unfit: page.unfit,
                 advance: Some(Advance {
                     from: state.continuation_token,
                     to: page.continuation_token,
@@ -183,6 +204,7 @@ impl Puller {
             // Superseded: another process was faster. Then it goes on from where that one got to.
             if let Some(page) = self.apply(&received).await? {
                 *counts += page;
+                self.watch.show_behind();
                 if !has_more {
                     return Ok(());
                 }
@@ -192,9 +214,9 @@ impl Puller {
 
     /// Asks for the page behind the token. It is of the adopted history, or of the first one ever
     /// seen; a greater epoch, however it is told, comes back as `Reset`.
-    async fn ask(&self, state: &PullState) -> Result<FeedPage, PullError> {
+    async fn ask(&self, state: &PullState) -> Result<Page, PullError> {
         match self.client.page(state.continuation_token.as_ref()).await {
-            Ok(page) => judge(state, &page.identity()).map(|()| page),
+            Ok(page) => judge(state, &page.identity).map(|()| page),
             Err(PullError::Reset(identity)) => {
                 judge(state, &identity).and(Err(PullError::Reset(identity)))
             }
@@ -206,7 +228,7 @@ impl Puller {
         let state = self.store.pull_state().await?;
         let answer = self.client.order(number).await;
         let identity = match &answer {
-            Ok(document) => document.identity(),
+            Ok(document) => document.identity.clone(),
             Err(PullError::NotFound(identity)) => identity.clone(),
             Err(_) => return answer.map(|_| Counts::default()),
         };
@@ -218,7 +240,18 @@ impl Puller {
             }
             judged => judged?,
         }
-        let received = Received { identity, orders: vec![answer?.order], advance: None };
+        let order = match answer {
+            Ok(Single { order, .. }) => order,
+            Err(error) => {
+                self.forget_gone(number, &error).await?;
+                return Err(error);
+            }
+        };
+        let (orders, unfit) = match order {
+            Ok(order) => (vec![order], Vec::new()),
+            Err(order) => (Vec::new(), vec![order]),
+        };
+        let received = Received { identity, orders, unfit, advance: None };
         // Only an answer that moves the token can be superseded.
         Ok(self.apply(&received).await?.unwrap_or_default())
     }
@@ -242,7 +275,6 @@ impl Puller {
             Applied::Superseded => return Ok(None),
             // A greater epoch was adopted while the answer was on its way.
             Applied::WrongHistory => return Err(PullError::StaleProvider),
-            Applied::Invalid(reason) => return Err(PullError::not_as_agreed(reason)),
         };
         report(received, &counts);
         Ok(Some(counts))
@@ -313,18 +345,20 @@ fn report(received: &Received, counts: &Counts) {
         page.changed = counts.changed,
         page.removed = counts.removed,
         page.unchanged = counts.unchanged,
+        page.quarantined = counts.quarantined,
         "took an answer in"
     );
-    for (kind, count) in [
-        ("new", counts.new),
-        ("changed", counts.changed),
-        ("removed", counts.removed),
-        ("unchanged", counts.unchanged),
-        ("quarantined", counts.quarantined),
-    ] {
-        metrics::counter!("billing_pulled_orders_total", "kind" => kind)
-            .increment(u64::try_from(count).unwrap_or(0));
+    if counts.quarantined > 0
+        && let Some(first) = received.unfit.first()
+    {
+        tracing::warn!(
+            page.quarantined = counts.quarantined,
+            order.number = first.number,
+            reason = first.reason,
+            "orders cannot be taken in and are put aside, this one among them"
+        );
     }
+    watch::count_orders(counts);
     if let Some(advance) = &received.advance {
         let behind = advance.last_sequence_nr.0.saturating_sub(advance.to.sequence_nr.0).max(0);
         metrics::gauge!("billing_behind_orders").set(gauge_value(behind));

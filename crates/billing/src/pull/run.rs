@@ -1,10 +1,12 @@
 //! The loop: pulls on a timer, and goes on trying for ever.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use kit::lifecycle::BoxError;
+use tokio::time::{MissedTickBehavior, interval as ticks, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{PullError, Puller};
@@ -13,6 +15,8 @@ use super::{PullError, Puller};
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Between any two tries, jitter not counted, which makes it at most twice as long.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How often metrics are brought up to date that change by themselves.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(15);
 /// How far ordering's own wish is followed: a wrong `Retry-After` must not stop the pull for a day.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(5);
 
@@ -28,6 +32,9 @@ impl Puller {
         shutdown: CancellationToken,
     ) -> Result<(), BoxError> {
         let mut outage: Option<Outage> = None;
+        let mut measuring = ticks(MEASURE_INTERVAL);
+        measuring.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.begin_metrics().await;
         loop {
             let pulled = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
@@ -46,10 +53,14 @@ impl Puller {
                     .unwrap_or(interval),
             };
             self.expect_silence(pause);
-            tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
-                () = self.bell.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+            let mut over = pin!(sleep(pause));
+            loop {
+                tokio::select! {
+                    () = shutdown.cancelled() => return Ok(()),
+                    () = self.bell.notified() => break,
+                    () = &mut over => break,
+                    _ = measuring.tick() => self.measure().await,
+                }
             }
         }
     }

@@ -11,34 +11,20 @@
 //! 2. The upsert locks the orders' rows by rising number, the same order everywhere. Its guard
 //!    compares with the row as it is once it is locked. From here on nobody else changes the
 //!    invoices of these orders but by approving them.
-//! 3. The live invoices are read and locked in a later statement, which sees every invoice that an
+//! 3. Orders that cannot be taken in are put aside, and those that fit by now let out; see
+//!    [`super::quarantine`] for why nothing has to be locked for it.
+//! 4. The live invoices are read and locked in a later statement, which sees every invoice that an
 //!    earlier holder of the order's row left behind, and waits for an approval under way.
-
-use std::collections::HashSet;
 
 use contract::time::Timestamp;
 use kit::db::{Backend, Result};
 use kit::random::Random;
 
 use super::pull_state::{self, Verdict};
-use super::{Applied, Received, follow, orders};
-use crate::invoice;
+use super::{Applied, Received, follow, orders, quarantine};
 use crate::pull::Counts;
 
-/// Why the answer cannot be taken in, whatever is stored; `None` when it can.
-pub(super) fn fault(received: &Received) -> Option<String> {
-    let mut numbers = HashSet::with_capacity(received.orders.len());
-    received.orders.iter().find_map(|order| {
-        if numbers.insert(order.number) {
-            invoice::fault(order)
-        } else {
-            Some(format!("order {} stands on the page twice", order.number))
-        }
-    })
-}
-
-/// Takes in an answer that has no [`fault`]. The transaction may be committed only when it is
-/// [`Applied::Done`].
+/// Takes in an answer. The transaction may be committed only when it is [`Applied::Done`].
 pub(super) async fn apply<B: Backend>(
     conn: &mut B::Connection,
     received: &Received,
@@ -51,21 +37,24 @@ pub(super) async fn apply<B: Backend>(
         Verdict::WrongHistory => return Ok(Applied::WrongHistory),
     }
     let mut counts = Counts { pages: i64::from(received.advance.is_some()), ..Counts::default() };
-    if !received.orders.is_empty() {
-        let stored = orders::upsert::<B>(conn, received, at).await?;
-        for order in &received.orders {
-            match stored.get(&order.number) {
-                None => counts.unchanged += 1,
-                Some(_) if order.is_deleted() => counts.removed += 1,
-                Some(&orders::INSERTED) => counts.new += 1,
-                Some(_) => counts.changed += 1,
-            }
+    let stored = orders::upsert::<B>(conn, received, at).await?;
+    for order in &received.orders {
+        match stored.get(&order.number) {
+            None => counts.unchanged += 1,
+            Some(_) if order.is_deleted() => counts.removed += 1,
+            Some(&orders::INSERTED) => counts.new += 1,
+            Some(_) => counts.changed += 1,
         }
-        let applied: Vec<_> =
-            received.orders.iter().filter(|order| stored.contains_key(&order.number)).collect();
-        if !applied.is_empty() {
-            follow::follow::<B>(conn, &applied, received.identity.epoch, random, at).await?;
-        }
+    }
+    quarantine::release::<B>(conn, received).await?;
+    counts.quarantined = quarantine::put_aside::<B>(conn, received, at).await?;
+    // Of the others, something newer is here already.
+    let unfit = i64::try_from(received.unfit.len()).unwrap_or(i64::MAX);
+    counts.unchanged += unfit - counts.quarantined;
+    let applied: Vec<_> =
+        received.orders.iter().filter(|order| stored.contains_key(&order.number)).collect();
+    if !applied.is_empty() {
+        follow::follow::<B>(conn, &applied, received.identity.epoch, random, at).await?;
     }
     pull_state::add_to_totals::<B>(conn, &counts).await?;
     pull_state::add_to_chart::<B>(conn, &counts, at).await?;

@@ -7,7 +7,7 @@ use kit::db::{AssertSqlSafe, Backend, Error, Result, Row, query};
 use kit::http::etag::IfMatch;
 
 use super::sql::storable;
-use super::{AfterApproval, Approval, InvoiceFilter, dispatches, json, numbers};
+use super::{AfterApproval, Approval, InvoiceFilter, dispatches, json, numbers, quarantine};
 use crate::dispatch::DispatchState;
 use crate::invoice::{Invoice, InvoiceState, Series};
 
@@ -93,8 +93,11 @@ pub(super) async fn approve<B: Backend>(
     let sql = format!(
         "select {COLUMNS}, approved_version,
                 (select missing_at_source from orders
-                 where orders.number = order_number) as missing_at_source
+                 where orders.number = order_number) as missing_at_source,
+                exists (select 1 from quarantine
+                        where quarantine.number = order_number and {}) as quarantined
          from invoices where id = $1{}",
+        quarantine::in_force(),
         B::FOR_UPDATE
     );
     let row = query::<B>(AssertSqlSafe(sql)).bind(storable(id)).fetch_optional(conn).await?;
@@ -104,6 +107,9 @@ pub(super) async fn approve<B: Backend>(
     let seen = match invoice.state {
         InvoiceState::AwaitingApproval if row.get("missing_at_source")? => {
             return Ok(Approval::MissingAtSource(Box::new(invoice)));
+        }
+        InvoiceState::AwaitingApproval if row.get("quarantined")? => {
+            return Ok(Approval::Quarantined(Box::new(invoice)));
         }
         InvoiceState::AwaitingApproval => invoice.version,
         // An approved invoice changes only with its dispatch: a repeated approval names any version

@@ -11,6 +11,7 @@ mod json;
 mod numbers;
 mod orders;
 mod pull_state;
+mod quarantine;
 mod sql;
 
 use std::time::Duration;
@@ -38,7 +39,8 @@ pub trait Store: Send + Sync + 'static {
     async fn ping(&self) -> Result<()>;
 
     /// Takes in what ordering answered, whole or not at all: orders newer by `(epoch, version)`
-    /// than what is stored, what they mean for their invoices, and, for a page, the token.
+    /// than what is stored, what they mean for their invoices, those to be put aside, and, for a
+    /// page, the token.
     async fn apply(&self, received: &Received, random: &Random, at: Timestamp) -> Result<Applied>;
 
     /// How the pull stands.
@@ -65,6 +67,18 @@ pub trait Store: Send + Sync + 'static {
     async fn order(&self, number: i64) -> Result<Option<StoredOrder>>;
     /// Local copies by rising number from behind `after`, at most `limit`.
     async fn orders(&self, after: Option<i64>, limit: i64) -> Result<Vec<StoredOrder>>;
+
+    /// The order with this number, when it is in quarantine: when a newer version of it than the
+    /// local copy could not be taken in.
+    async fn quarantined_order(&self, number: i64) -> Result<Option<Quarantined>>;
+    /// Orders in quarantine by rising number from behind `after`, at most `limit`, fewer when their
+    /// documents are large; and whether there are more behind them.
+    async fn quarantine(&self, after: Option<i64>, limit: i64) -> Result<(Vec<Quarantined>, bool)>;
+    /// How many orders are in quarantine.
+    async fn quarantine_count(&self) -> Result<i64>;
+    /// Lets an order out of quarantine that the adopted history, of this `epoch`, does not know, when
+    /// it was put aside in an older one. Whether it did.
+    async fn release_gone(&self, number: i64, epoch: Epoch) -> Result<bool>;
 
     /// The invoice with this id.
     async fn invoice(&self, id: &str) -> Result<Option<Invoice>>;
@@ -116,10 +130,40 @@ pub trait Store: Send + Sync + 'static {
 pub struct Received {
     /// Which provider and which history answered: orders are stored under this epoch.
     pub identity: FeedIdentity,
-    /// The orders, each number at most once.
+    /// The orders, each number at most once, and none with a [`crate::invoice::fault`].
     pub orders: Vec<Order>,
+    /// Orders that cannot be taken in, each number at most once here and above.
+    pub unfit: Vec<Unfit>,
     /// For a page: how the token moves. A pulled order never moves it.
     pub advance: Option<Advance>,
+}
+
+/// An order that cannot be taken in, as ordering answered it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unfit {
+    /// The order's number.
+    pub number: i64,
+    /// Its version; `None` when that cannot be read.
+    pub version: Option<i64>,
+    /// Its place in the feed; −1 when it has none, or when that cannot be read.
+    pub sequence_nr: SequenceNr,
+    /// Why it cannot be taken in, in one short line.
+    pub reason: String,
+    /// The JSON that stands for the order in the answer, character by character.
+    pub document: String,
+}
+
+/// An order in quarantine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Quarantined {
+    /// The order's number.
+    pub number: i64,
+    /// Why it could not be taken in, in one short line.
+    pub reason: String,
+    /// The JSON that stood for the order in the answer, character by character.
+    pub document: String,
+    /// Since when it is in quarantine: since then its copy here, if there is one, is out of date.
+    pub since: Timestamp,
 }
 
 /// How a page moves the token.
@@ -142,9 +186,6 @@ pub enum Applied {
     Superseded,
     /// It is of an older epoch than the adopted one, or of another feed: nothing was changed.
     WrongHistory,
-    /// No invoice can be computed from one of its orders, for this reason (one line, for logs and
-    /// the sync page): nothing was changed.
-    Invalid(String),
 }
 
 /// How the pull stands.
@@ -219,6 +260,8 @@ pub enum Approval {
     VersionConflict(Box<Invoice>),
     /// Ordering no longer knows its order: somebody has to decide first.
     MissingAtSource(Box<Invoice>),
+    /// Its order is in quarantine: what ordering has by now is not known here.
+    Quarantined(Box<Invoice>),
     /// Something else happened to it first, so it cannot be approved any more.
     Closed {
         /// How it stands.

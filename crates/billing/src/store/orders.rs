@@ -20,6 +20,9 @@ pub(super) async fn upsert<B: Backend>(
     at: Timestamp,
 ) -> Result<HashMap<i64, i64>> {
     let orders = &received.orders;
+    if orders.is_empty() {
+        return Ok(HashMap::new());
+    }
     let batch = Batch::new()
         .int("number", orders.iter().map(|order| order.number))
         .int("version", orders.iter().map(|order| order.version))

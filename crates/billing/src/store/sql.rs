@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contract::feed::{ContinuationToken, FeedIdentity};
+use contract::feed::{ContinuationToken, Epoch, FeedIdentity};
 use contract::time::Timestamp;
 use kit::db::{Backend, DatabaseUrl, Db, Result, query};
 use kit::http::etag::IfMatch;
@@ -12,8 +12,9 @@ use kit::random::Random;
 use sqlx::migrate::Migrator;
 
 use super::{
-    AfterApproval, Applied, Approval, InvoiceDetail, InvoiceFilter, PullState, Received,
-    Redispatch, Store, StoredOrder, apply, closing, dispatches, invoices, orders, pull_state,
+    AfterApproval, Applied, Approval, InvoiceDetail, InvoiceFilter, PullState, Quarantined,
+    Received, Redispatch, Store, StoredOrder, apply, closing, dispatches, invoices, orders,
+    pull_state, quarantine,
 };
 use crate::dispatch::{Attempt, Backlog, Ending};
 use crate::invoice::{Invoice, InvoiceState};
@@ -22,8 +23,8 @@ use crate::pull::Counts;
 /// The store over one database.
 ///
 /// Transactions that write take their row locks in this order, so that no two ever wait for each
-/// other: `pull_state`, then orders by rising number, then their invoices, then `number_series`,
-/// then `pull_totals`. Who changes how a dispatch stands holds its invoice; who begins an attempt
+/// other: `pull_state`, then orders by rising number, then `quarantine`, then their invoices, then
+/// `number_series`, then `pull_totals`. Who changes how a dispatch stands holds its invoice; who begins an attempt
 /// locks nothing else, and waits for nobody.
 pub struct SqlStore<B: Backend> {
     db: Db<B>,
@@ -55,9 +56,6 @@ impl<B: Backend> Store for SqlStore<B> {
     }
 
     async fn apply(&self, received: &Received, random: &Random, at: Timestamp) -> Result<Applied> {
-        if let Some(fault) = apply::fault(received) {
-            return Ok(Applied::Invalid(fault));
-        }
         let mut tx = self.db.begin().await?;
         let applied = apply::apply::<B>(&mut tx, received, random, at).await?;
         if let Applied::Done(_) = applied {
@@ -107,6 +105,7 @@ impl<B: Backend> Store for SqlStore<B> {
         pull_state::reset_token::<B>(&mut tx, token).await?;
         if forget_feed {
             pull_state::forget_feed::<B>(&mut tx).await?;
+            quarantine::forget_epochs::<B>(&mut tx).await?;
             orders::forget_epochs::<B>(&mut tx).await?;
         }
         Ok(tx.commit().await?)
@@ -122,6 +121,25 @@ impl<B: Backend> Store for SqlStore<B> {
 
     async fn orders(&self, after: Option<i64>, limit: i64) -> Result<Vec<StoredOrder>> {
         orders::list::<B>(&mut *self.db.reader().await?, after, limit).await
+    }
+
+    async fn quarantined_order(&self, number: i64) -> Result<Option<Quarantined>> {
+        quarantine::get::<B>(&mut *self.db.reader().await?, number).await
+    }
+
+    async fn quarantine(&self, after: Option<i64>, limit: i64) -> Result<(Vec<Quarantined>, bool)> {
+        quarantine::list::<B>(&mut *self.db.reader().await?, after, limit).await
+    }
+
+    async fn quarantine_count(&self) -> Result<i64> {
+        quarantine::count::<B>(&mut *self.db.reader().await?).await
+    }
+
+    async fn release_gone(&self, number: i64, epoch: Epoch) -> Result<bool> {
+        let mut tx = self.db.begin().await?;
+        let released = quarantine::release_gone::<B>(&mut tx, number, epoch).await?;
+        tx.commit().await?;
+        Ok(released)
     }
 
     async fn invoice(&self, id: &str) -> Result<Option<Invoice>> {

@@ -18,4 +18,5 @@ mod soap;
 mod unknown;
 
 pub use fault::{AtFault, Fault};
+pub(crate) use said::one_line;
 pub use send::{Answer, Upstream, client};

@@ -56,7 +56,7 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 
 /// The other side's text as it may stand in a message or a log line: its first line (what follows is
 /// a stack, more often than not), short, and without control characters.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let first = text.trim().lines().next().unwrap_or_default().trim_end();
     let harmless = |c: char| if c.is_control() { ' ' } else { c };
     let mut line: String = first.chars().take(MAX_TEXT).map(harmless).collect();

@@ -10,7 +10,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use kit::clock::SharedClock;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use serde_json::error::Category;
 
 use super::fault::{AtFault, Fault};
@@ -128,7 +128,7 @@ impl Answer {
     ///
     /// # Errors
     /// When the answer is none, or not the document that was agreed.
-    pub fn document<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+    pub fn document<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Fault> {
         if self.status != 200 {
             return Err(self.fault());
         }

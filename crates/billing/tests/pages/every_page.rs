@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::header::{CONTENT_SECURITY_POLICY, LOCATION};
 use billing::dispatch::{DispatchFault, Ending};
 use billing::store::AfterApproval;
+use contract::order::{Order, OrderState};
 use contract::problem::ProblemCode;
 use kit::clock::Clock;
 
@@ -16,7 +17,7 @@ async fn every_page_is_there_and_runs_no_foreign_code() {
     let mut evil = order(1001);
     evil.customer.name = "<script>alert(1)</script>".into();
     evil.lines[0].description = Some("\"><img src=x onerror=alert(1)>".into());
-    world.holds(evil).await;
+    world.holds(evil.clone()).await;
     let invoice = format!("/invoices/{}", world.invoice(1001).await.id);
     world.dispatch_to("http://127.0.0.1:1/");
     world.holds(order(1003)).await;
@@ -24,6 +25,9 @@ async fn every_page_is_there_and_runs_no_foreign_code() {
     let now = world.clock.now();
     world.store.approve(&dispatched, None, AfterApproval::Dispatch, now).await.unwrap();
     let dispatched = format!("/invoices/{dispatched}");
+    world.ordering_has(&Order { number: 1004, state: OrderState::Draft, ..evil }).await;
+    world.get("/link/new_order?order=1004").await.text(503);
+    says(world.get("/quarantine").await.text(200), &["&#60;script&#62;alert(1)"]);
     let stale = "/orders/1001/invoice?stale=1";
     let several = "/link/new_order?order=1001&order=1002";
     let approve = format!("{invoice}/approve");
@@ -36,6 +40,7 @@ async fn every_page_is_there_and_runs_no_foreign_code() {
         stale,
         several,
         "/sync",
+        "/quarantine",
         "/problems/not-found",
         "/problems/upstream-timeout",
     ] {

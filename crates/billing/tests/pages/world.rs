@@ -160,7 +160,12 @@ impl World {
 
     /// Billing has this order already.
     pub(crate) async fn holds(&self, order: Order) {
-        let received = Received { identity: identity(EPOCH), orders: vec![order], advance: None };
+        let received = Received {
+            identity: identity(EPOCH),
+            orders: vec![order],
+            unfit: Vec::new(),
+            advance: None,
+        };
         let applied = self.store.apply(&received, &self.random, self.clock.now()).await.unwrap();
         assert!(matches!(applied, Applied::Done(_)), "{applied:?}");
         // So that the next invoice is newer than this one.

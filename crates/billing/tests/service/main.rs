@@ -13,7 +13,9 @@ mod faults;
 mod histories;
 mod looping;
 mod problems;
+mod quarantine;
 mod representations;
+mod watchdog;
 
 /// Makes each case a test of its own on both databases: `case::sqlite` and `case::postgres`.
 macro_rules! on_both_databases {

@@ -144,6 +144,19 @@ impl World {
         puller(&self.store, address, Duration::from_mins(1), &self.clock, Random::seeded(13))
     }
 
+    /// Lets the service pull with this one.
+    pub(crate) fn serve_with(&mut self, puller: &Arc<Puller>) {
+        self.state.puller = Arc::clone(puller);
+        self.router = router(self.state.clone(), Some(TOKEN.parse().unwrap()));
+    }
+
+    /// Another puller over the same database, whose pulls may fail for no longer than `max_age`.
+    pub(crate) fn watched_puller(&self, max_age: Duration) -> Arc<Puller> {
+        let address = self.ordering.uri();
+        let made = make_puller(&self.store, &address, PULL_TIMEOUT, &self.clock, Random::seeded(5));
+        Arc::new(made.expecting_success_within(max_age))
+    }
+
     /// Ordering answers with `answer` when it is asked for the page behind `after`, and to nothing
     /// that it answered before.
     pub(crate) async fn answers(
@@ -202,7 +215,8 @@ impl World {
         let position = (state.identity, state.continuation_token, state.last_sequence_nr);
         let orders = self.store.orders(None, 1_000).await.unwrap();
         let invoices = self.store.invoices(&InvoiceFilter::default(), 1_000).await.unwrap();
-        (position, state.totals, orders, invoices)
+        let quarantine = self.store.quarantine(None, 1_000).await.unwrap();
+        (position, state.totals, orders, invoices, quarantine)
     }
 
     /// Pulls in vain, and checks that nothing was changed but the failure noted.
@@ -265,6 +279,16 @@ fn puller(
     clock: &Arc<ManualClock>,
     random: Random,
 ) -> Arc<Puller> {
+    Arc::new(make_puller(store, ordering, pull_timeout, clock, random))
+}
+
+fn make_puller(
+    store: &Arc<dyn Store>,
+    ordering: &str,
+    pull_timeout: Duration,
+    clock: &Arc<ManualClock>,
+    random: Random,
+) -> Puller {
     let source = SourceSettings {
         ordering_url: ordering.parse().unwrap(),
         ordering_token: Some(TOKEN.parse().unwrap()),
@@ -272,5 +296,5 @@ fn puller(
         pull_timeout,
     };
     let client = FeedClient::new(&source, clock.clone()).unwrap();
-    Arc::new(Puller::new(Arc::clone(store), client, clock.clone(), random))
+    Puller::new(Arc::clone(store), client, clock.clone(), random)
 }

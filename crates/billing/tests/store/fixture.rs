@@ -6,7 +6,8 @@ use std::time::Duration;
 use billing::invoice::{Invoice, InvoiceState};
 use billing::pull::Counts;
 use billing::store::{
-    Advance, AfterApproval, Applied, Approval, InvoiceFilter, Received, Store, StoredOrder, open,
+    Advance, AfterApproval, Applied, Approval, InvoiceFilter, Received, Store, StoredOrder, Unfit,
+    open,
 };
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity, SequenceNr};
 use contract::money::Totals;
@@ -119,7 +120,8 @@ impl Fixture {
     pub(crate) async fn everything(&self) -> impl PartialEq + std::fmt::Debug + use<> {
         let state = self.store.pull_state().await.unwrap();
         let orders = self.store.orders(None, i64::MAX).await.unwrap();
-        (state, orders, self.invoices().await)
+        let quarantine = self.store.quarantine(None, 1_000).await.unwrap();
+        (state, orders, self.invoices().await, quarantine)
     }
 
     /// The local copy of an order that must be there.
@@ -216,6 +218,17 @@ pub(crate) fn deleted(number: i64, version: i64) -> Order {
     Order { state: OrderState::Deleted, deleted_at: Some(AT), ..order(number, version, 1) }
 }
 
+/// An order that cannot be taken in.
+pub(crate) fn unfit(number: i64, version: impl Into<Option<i64>>) -> Unfit {
+    Unfit {
+        number,
+        version: version.into(),
+        sequence_nr: SequenceNr(number),
+        reason: "it is a draft".into(),
+        document: "{\"note\": \"\\u0000 \\ud800\", \"quantity\": 1e400}".into(),
+    }
+}
+
 /// One order, pulled by number.
 pub(crate) fn pulled(order: Order) -> Received {
     pulled_in(EPOCH, order)
@@ -223,7 +236,7 @@ pub(crate) fn pulled(order: Order) -> Received {
 
 /// One order, pulled by number in another epoch.
 pub(crate) fn pulled_in(epoch: i64, order: Order) -> Received {
-    Received { identity: identity(epoch), orders: vec![order], advance: None }
+    Received { identity: identity(epoch), orders: vec![order], unfit: Vec::new(), advance: None }
 }
 
 /// A page of orders, asked for with the token at `from` (0: with none), up to `to`.
@@ -236,6 +249,7 @@ pub(crate) fn page_in(epoch: i64, from: i64, to: i64, orders: Vec<Order>) -> Rec
     Received {
         identity: identity(epoch),
         orders,
+        unfit: Vec::new(),
         advance: Some(Advance {
             from: (from > 0).then(|| token(epoch, from)),
             to: token(epoch, to),

@@ -2,7 +2,6 @@
 
 use billing::invoice::InvoiceState::{Approved, AwaitingApproval, Credited, Withdrawn};
 use billing::pull::Counts;
-use billing::store::Applied;
 use contract::order::Order;
 
 use crate::fixture::{
@@ -20,7 +19,6 @@ on_both_databases!(
     a_smaller_version_of_a_later_epoch_replaces,
     an_order_comes_back_in_a_later_epoch,
     a_page_mixes_everything,
-    an_order_that_cannot_be_billed_stops_its_whole_page,
 );
 
 async fn a_new_order_gets_an_invoice(fixture: Fixture) {
@@ -207,14 +205,4 @@ async fn a_page_mixes_everything(fixture: Fixture) {
 
     let totals = fixture.store.pull_state().await.unwrap().totals;
     assert_eq!((totals.pages, totals.new, totals.removed, totals.changed), (2, 7, 3, 3));
-}
-
-async fn an_order_that_cannot_be_billed_stops_its_whole_page(fixture: Fixture) {
-    fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
-    let wrong_sum = Order { total_minor: 1, ..order(2, 1, 1) };
-    let answer = fixture.refuses(&page(1, 3, vec![order(1, 2, 2), wrong_sum])).await;
-    assert!(matches!(answer, Applied::Invalid(reason) if reason.contains("order 2")));
-
-    let answer = fixture.refuses(&page(1, 3, vec![order(3, 1, 1), order(3, 2, 1)])).await;
-    assert!(matches!(answer, Applied::Invalid(reason) if reason.contains("order 3")));
 }

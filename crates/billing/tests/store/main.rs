@@ -10,6 +10,7 @@ mod histories;
 mod pages;
 mod property;
 mod pull_state;
+mod quarantine;
 mod races;
 mod reading;
 mod schema;

@@ -6,7 +6,7 @@ use billing::invoice::InvoiceState::AwaitingApproval;
 use billing::store::Received;
 use tracing::span;
 
-use crate::fixture::{AT, Fixture, deleted, on_both_databases, order, page};
+use crate::fixture::{AT, Fixture, deleted, on_both_databases, order, page, unfit};
 
 on_both_databases!(
     a_page_that_fails_at_its_last_step_leaves_nothing_behind,
@@ -18,6 +18,7 @@ async fn a_page_that_fails_at_its_last_step_leaves_nothing_behind(fixture: Fixtu
     fixture.approve(&fixture.in_state(1, AwaitingApproval).await[0].id).await;
     let before = fixture.everything().await;
     let changes = page(2, 5, vec![order(1, 2, 2), deleted(2, 2), order(3, 1, 1)]);
+    let changes = Received { unfit: vec![unfit(4, 1)], ..changes };
 
     fixture.execute("alter table pull_totals rename to hidden").await;
     fixture.store.apply(&changes, &fixture.random, AT).await.unwrap_err();
@@ -65,11 +66,13 @@ async fn statements_of_a_page(fixture: &Fixture, base: i64, count: i64) -> usize
         .chain(numbers(3).map(|number| deleted(number, 2)))
         .chain(numbers(4).map(|number| order(number, 1, 1)))
         .collect();
-    let changes: Received = page(base + 1, base + 1_000, changes);
+    let unfit = numbers(5).map(|number| unfit(number, 1)).collect();
+    let changes = Received { unfit, ..page(base + 1, base + 1_000, changes) };
 
     STATEMENTS.set(0);
     let counts = fixture.take_in(&changes).await;
     assert_eq!((counts.new, counts.changed, counts.removed), (count, 2 * count, 2 * count));
+    assert_eq!(counts.quarantined, count);
     STATEMENTS.get()
 }
 

@@ -1,4 +1,5 @@
-//! Whatever comes in whatever order: the invoices agree with the orders.
+//! Whatever comes in whatever order: the invoices agree with the orders, and in quarantine is what
+//! could not be taken in since.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +9,7 @@ use contract::money::Totals;
 use contract::order::Order;
 use proptest::prelude::*;
 
-use crate::fixture::{AT, Fixture, deleted, later, order, pulled_in};
+use crate::fixture::{AT, Fixture, deleted, later, order, pulled_in, unfit};
 
 /// What may happen.
 #[derive(Clone, Debug)]
@@ -40,6 +41,11 @@ fn version_of(number: i64, epoch: i64, version: i64) -> Order {
     }
 }
 
+/// Some versions cannot be taken in.
+fn is_unfit(number: i64, epoch: i64, version: i64) -> bool {
+    (3 * number + epoch + version) % 5 == 0
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
@@ -54,25 +60,36 @@ async fn check(steps: &[Step]) {
     let fixture = Fixture::sqlite().await;
     let mut adopted = 0;
     let mut newest: HashMap<i64, (i64, i64)> = HashMap::new();
+    let mut newest_unfit: HashMap<i64, (i64, i64)> = HashMap::new();
     for step in steps {
         match step {
             Step::Answer { epoch, versions } => {
-                let orders =
-                    versions.iter().map(|(&number, &version)| version_of(number, *epoch, version));
-                let answer =
-                    Received { orders: orders.collect(), ..pulled_in(*epoch, order(1, 1, 1)) };
+                let (aside, fit): (Vec<_>, Vec<_>) = versions
+                    .iter()
+                    .map(|(&number, &version)| (number, version))
+                    .partition(|&(number, version)| is_unfit(number, *epoch, version));
+                let answer = Received {
+                    orders: fit.iter().map(|&(n, v)| version_of(n, *epoch, v)).collect(),
+                    unfit: aside.iter().map(|&(n, v)| unfit(n, v)).collect(),
+                    ..pulled_in(*epoch, order(1, 1, 1))
+                };
                 let applied = fixture.store.apply(&answer, &fixture.random, AT).await.unwrap();
                 assert_eq!(matches!(applied, Applied::Done(_)), *epoch >= adopted, "{applied:?}");
                 if *epoch >= adopted {
                     adopted = *epoch;
-                    for (&number, &version) in versions {
-                        let known = newest.entry(number).or_default();
-                        *known = (*known).max((*epoch, version));
+                    for (seen, newest) in [(fit, &mut newest), (aside, &mut newest_unfit)] {
+                        for (number, version) in seen {
+                            let known = newest.entry(number).or_default();
+                            *known = (*known).max((*epoch, version));
+                        }
                     }
                 }
             }
             Step::Approve(number) => {
-                for invoice in fixture.in_state(*number, InvoiceState::AwaitingApproval).await {
+                // None can while its order is in quarantine.
+                let waits = fixture.in_state(*number, InvoiceState::AwaitingApproval).await;
+                let is_out = newest_unfit.get(number) <= newest.get(number);
+                for invoice in waits.iter().filter(|_| is_out) {
                     fixture.approve(&invoice.id).await;
                 }
             }
@@ -81,6 +98,11 @@ async fn check(steps: &[Step]) {
             }
         }
         agrees(&fixture, &newest).await;
+        for number in 1..4 {
+            let is_in = newest_unfit.get(&number) > newest.get(&number);
+            let found = fixture.store.quarantined_order(number).await.unwrap();
+            assert_eq!(found.is_some(), is_in, "{number}");
+        }
     }
 }
 

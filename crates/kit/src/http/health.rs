@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -11,30 +11,39 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use contract::problem::{Problem, ProblemCode};
-use contract::time::Timestamp;
 use serde_json::json;
 
 use super::problem::ProblemResponse;
+use crate::clock::SharedClock;
 use crate::telemetry;
 
-/// When a background loop last made progress.
-#[derive(Clone, Debug)]
-pub struct Heartbeat(Arc<AtomicI64>);
+/// When a background loop last made progress. Whoever sets the machine's clock makes no loop look
+/// alive or dead.
+#[derive(Clone)]
+pub struct Heartbeat {
+    clock: SharedClock,
+    /// Microseconds on the clock's monotonic scale.
+    last: Arc<AtomicU64>,
+}
 
 impl Heartbeat {
     /// A loop that starts now counts as alive.
-    pub fn starting_at(now: Timestamp) -> Self {
-        Self(Arc::new(AtomicI64::new(now.micros())))
+    pub fn starting(clock: SharedClock) -> Self {
+        let heartbeat = Self { clock, last: Arc::default() };
+        heartbeat.beat();
+        heartbeat
     }
 
     /// The loop made progress.
-    pub fn beat(&self, now: Timestamp) {
-        self.0.store(now.micros(), Ordering::Relaxed);
+    pub fn beat(&self) {
+        let micros = u64::try_from(self.clock.monotonic().as_micros()).unwrap_or(u64::MAX);
+        self.last.store(micros, Ordering::Relaxed);
     }
 
     /// How long ago that was.
-    pub fn age(&self, now: Timestamp) -> Duration {
-        now.since(Timestamp::from_micros(self.0.load(Ordering::Relaxed)))
+    pub fn age(&self) -> Duration {
+        let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
+        self.clock.monotonic().saturating_sub(last)
     }
 }
 
@@ -72,4 +81,33 @@ where
 async fn metrics() -> impl IntoResponse {
     let text = telemetry::metrics().render();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::time::Timestamp;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock, SystemClock};
+
+    #[test]
+    fn setting_the_clock_makes_no_loop_look_dead_or_alive() {
+        const HOUR: Duration = Duration::from_hours(1);
+        let clock = ManualClock::at(Timestamp::from_micros(1_777_629_600_000_000));
+        let heartbeat = Heartbeat::starting(clock.clone());
+        clock.set(clock.now() + HOUR);
+        assert_eq!(heartbeat.age(), Duration::ZERO);
+        clock.set(clock.now() - HOUR - HOUR);
+        clock.advance(Duration::from_secs(7));
+        assert_eq!(heartbeat.age(), Duration::from_secs(7));
+        heartbeat.beat();
+        assert_eq!(heartbeat.age(), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_machine_counts_time_that_goes_by() {
+        let heartbeat = Heartbeat::starting(Arc::new(SystemClock));
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(heartbeat.age() >= Duration::from_millis(20), "{:?}", heartbeat.age());
+    }
 }

@@ -134,7 +134,7 @@ async fn not_ready(state: AppState) -> Reasons {
             reasons.push("the database does not answer".to_owned());
         }
     }
-    let silence = state.heartbeat.age(now);
+    let silence = state.heartbeat.age();
     if silence > state.limits.sequencer_silence {
         reasons.push(format!("the sequencer has stamped nothing for {} s", silence.as_secs()));
     }

@@ -102,7 +102,7 @@ async fn get(
 ///
 /// An invoice that was withdrawn, credited or has expired cannot be approved any more, whatever
 /// version is meant: 409, and `detail` says what happened instead, and when. Nor can one whose order
-/// is `missingAtSource`. One that was computed anew because its order was changed has another
+/// is `missingAtSource`, or is in quarantine: what it is by now is not known here. One that was computed anew because its order was changed has another
 /// version: 412 with the current one.
 ///
 /// Where dispatch is on, the invoice is then handed over to the customer's system: `dispatch` is
@@ -141,6 +141,11 @@ async fn approve(
         Approval::MissingAtSource(_) => {
             let detail = "Ordering no longer knows the invoice's order: it cannot be approved until \
                           somebody decides.";
+            Err(Error::new(ProblemCode::Conflict, detail))
+        }
+        Approval::Quarantined(_) => {
+            let detail = "A newer version of the invoice's order could not be taken in and is in \
+                          quarantine: the invoice cannot be approved until one arrives that can.";
             Err(Error::new(ProblemCode::Conflict, detail))
         }
         Approval::Closed { invoice, replacement } => {

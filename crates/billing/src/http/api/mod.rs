@@ -4,6 +4,7 @@ mod dispatch;
 mod invoices;
 mod orders;
 mod pull;
+mod quarantine;
 
 use axum::Json;
 use axum::http::header::{CACHE_CONTROL, ETAG};
@@ -24,6 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(invoices::routes())
         .merge(dispatch::routes())
         .merge(pull::routes())
+        .merge(quarantine::routes())
 }
 
 /// For which version a change is meant; `None` for any.

@@ -24,7 +24,7 @@ use crate::dispatch::DispatchState;
 use crate::error::Result;
 use crate::http::{invoice_id, no_invoice};
 use crate::invoice::{Invoice, InvoiceState};
-use crate::store::{Approval, InvoiceDetail, InvoiceFilter, StoredOrder};
+use crate::store::{Approval, InvoiceDetail, InvoiceFilter, Quarantined, StoredOrder};
 
 /// How many invoices of one order are listed, newest first.
 const SIBLINGS: i64 = 20;
@@ -39,6 +39,8 @@ struct InvoicePage {
     invoice: Invoice,
     /// The local copy of its order.
     order: Option<StoredOrder>,
+    /// The newer version of its order that could not be taken in; `None` when there is none.
+    quarantined: Option<Quarantined>,
     /// The order's invoices, this one too, oldest first.
     siblings: Vec<Invoice>,
     /// The order in ordering.
@@ -173,7 +175,9 @@ pub(super) async fn approve(
             let page = ChangedPage::new(seen, *now);
             return Ok((StatusCode::PRECONDITION_FAILED, page).into_response());
         }
-        Approval::MissingAtSource(invoice) | Approval::Closed { invoice, .. } => *invoice,
+        Approval::MissingAtSource(invoice)
+        | Approval::Quarantined(invoice)
+        | Approval::Closed { invoice, .. } => *invoice,
     };
     let page = page_with(&state, invoice, Some(Notice::TooLate)).await?;
     Ok((StatusCode::CONFLICT, page).into_response())
@@ -248,6 +252,7 @@ async fn page(
         notice: None,
         doubt: None,
         order: state.store.order(invoice.order_number).await?,
+        quarantined: state.store.quarantined_order(invoice.order_number).await?,
         order_address: order_address(state, invoice.order_number),
         siblings,
         invoice,
@@ -303,10 +308,13 @@ impl InvoicePage {
         facts(&self.invoice)
     }
 
-    /// Whether somebody may approve it now: ordering must still know the order.
+    /// Whether somebody may approve it now: ordering must still know the order, and so must billing
+    /// what it has become.
     fn can_be_approved(&self) -> bool {
         let missing = self.order.as_ref().is_some_and(|order| order.missing_at_source);
-        self.invoice.state == InvoiceState::AwaitingApproval && !missing
+        self.invoice.state == InvoiceState::AwaitingApproval
+            && !missing
+            && self.quarantined.is_none()
     }
 
     /// The customer's address, line by line.

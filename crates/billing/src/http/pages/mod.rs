@@ -4,6 +4,7 @@ mod chart;
 mod dispatch;
 mod invoice;
 mod invoices;
+mod quarantine;
 mod seen;
 mod standing;
 mod start;
@@ -33,6 +34,8 @@ pub fn routes() -> Router<AppState> {
         .route("/invoices/{id}/approve", post(invoice::approve))
         .route("/invoices/{id}/dispatch/retry", post(dispatch::retry))
         .route("/orders/{number}/invoice", get(invoice::of_order))
+        .route("/quarantine", get(quarantine::quarantine))
+        .route("/quarantine/{number}/retry", post(quarantine::retry))
         .route("/sync", get(sync::sync))
         .route("/sync/pull", post(sync::pull))
         .route("/sync/reset", post(sync::reset))

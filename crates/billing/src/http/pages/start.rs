@@ -27,6 +27,8 @@ pub(super) struct StartPage {
     waiting: Vec<Invoice>,
     pull: PullState,
     standing: Standing,
+    /// How many orders are in quarantine.
+    quarantined: i64,
     now: Timestamp,
 }
 
@@ -40,6 +42,7 @@ pub(super) async fn start(State(state): State<AppState>) -> Result<StartPage> {
         backlog: state.store.dispatch_backlog().await?,
         waiting: state.store.invoices(&waits, SHOWN).await?,
         standing: Standing::of(&pull, state.puller.unknown_feed().is_some()),
+        quarantined: state.store.quarantine_count().await?,
         pull,
         now: state.clock.now(),
     })

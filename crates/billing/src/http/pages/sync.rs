@@ -24,6 +24,8 @@ pub(super) struct SyncPage {
     notice: Option<Notice>,
     pull: PullState,
     standing: Standing,
+    /// How many orders are in quarantine.
+    quarantined: i64,
     /// The feed that answered instead of the adopted one: only an operator can decide.
     unknown_feed: Option<FeedIdentity>,
     chart: Chart,
@@ -69,6 +71,7 @@ pub(super) async fn sync(State(state): State<AppState>, params: Params) -> Resul
         frame: frame("/sync"),
         notice: Notice::read(&params),
         standing: Standing::of(&pull, unknown_feed.is_some()),
+        quarantined: state.store.quarantine_count().await?,
         pull,
         unknown_feed,
         chart: Chart::of(&pulls, now),
