@@ -5,6 +5,7 @@
 //! | [`client`] | asks ordering; every fault becomes the [`PullError`] that it is |
 //! | `answer` | whether an answer is what was agreed |
 //! | `puller` | the steps: drain the feed, fetch one order |
+//! | `sweep` | after a new epoch: asking for the orders that its feed did not bring |
 //! | `run` | the loop: waits, backs off, stops |
 
 mod answer;
@@ -12,6 +13,7 @@ pub mod client;
 mod error;
 mod puller;
 mod run;
+mod sweep;
 
 pub use error::PullError;
 pub use puller::Puller;

@@ -6,7 +6,7 @@ use contract::problem::ProblemCode;
 
 use crate::on_both_databases;
 use crate::ordering::{
-    EPOCH, another_feed, identity, nothing_new, ok, one, order, page, page_of, problem, token,
+    AT, EPOCH, another_feed, identity, nothing_new, ok, one, order, page, page_of, problem, token,
     token_of,
 };
 use crate::world::World;
@@ -116,7 +116,7 @@ async fn another_feed_is_not_pulled_until_an_operator_decides(world: World) {
 
         // Another token of the same feed: asked once more, in vain.
         world.store.reset_token(Some(&token(2)), true).await.unwrap();
-        world.store.adopt_epoch(&identity(EPOCH)).await.unwrap();
+        world.store.adopt_epoch(&identity(EPOCH), AT).await.unwrap();
         world.store.reset_token(Some(&token(2)), false).await.unwrap();
         assert_ne!(world.puller.blocked(), None);
         world.store.reset_token(None, false).await.unwrap();

@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod invoices;
+mod missing;
 mod orders;
 mod pull;
 
@@ -21,6 +22,7 @@ use crate::error::{Error, Result};
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(orders::routes())
+        .merge(missing::routes())
         .merge(invoices::routes())
         .merge(dispatch::routes())
         .merge(pull::routes())

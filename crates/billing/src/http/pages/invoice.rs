@@ -21,10 +21,10 @@ use super::dispatch::Dispatch;
 use super::seen::{ChangedPage, Fact, Seen, facts};
 use super::{AppState, frame, order_number};
 use crate::dispatch::DispatchState;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::{invoice_id, no_invoice};
 use crate::invoice::{Invoice, InvoiceState};
-use crate::store::{Approval, InvoiceDetail, InvoiceFilter, StoredOrder};
+use crate::store::{Approval, Decision, InvoiceDetail, InvoiceFilter, StoredOrder};
 
 /// How many invoices of one order are listed, newest first.
 const SIBLINGS: i64 = 20;
@@ -66,6 +66,10 @@ enum Notice {
     Approved,
     /// It could not be: something else happened to it first.
     TooLate,
+    /// Its order, which ordering has lost, was kept, or it was withdrawn.
+    Decided(Decision),
+    /// Nothing was decided about its order, for this reason.
+    NotDecided(&'static str),
     /// It was not handed over again: it has changed since it was looked at.
     ChangedBeforeRetry,
     /// It was not handed over again: its dispatch has not failed, but stands so.
@@ -135,8 +139,10 @@ pub(super) async fn of_order(
     let doubt = Doubt::read(&params);
     let siblings = siblings(&state, number).await?;
     if let Some(invoice) = foremost(&siblings).cloned() {
-        let page = InvoicePage { doubt, ..page(&state, invoice, siblings).await? };
-        return Ok(page.into_response());
+        let page = page(&state, invoice, siblings).await?;
+        let notice = params.text("notice").and_then(Decision::parse);
+        let notice = notice.filter(|decision| page.shows(*decision)).map(Notice::Decided);
+        return Ok(InvoicePage { doubt, notice, ..page }.into_response());
     }
     match state.store.order(number).await? {
         Some(order) => {
@@ -176,6 +182,21 @@ pub(super) async fn approve(
         Approval::MissingAtSource(invoice) | Approval::Closed { invoice, .. } => *invoice,
     };
     let page = page_with(&state, invoice, Some(Notice::TooLate)).await?;
+    Ok((StatusCode::CONFLICT, page).into_response())
+}
+
+/// The answer to a decision about order `number` that came to nothing: its invoice as it is now.
+pub(super) async fn not_decided(
+    state: &AppState,
+    number: i64,
+    reason: &'static str,
+) -> Result<Response> {
+    let siblings = siblings(state, number).await?;
+    let Some(invoice) = foremost(&siblings).cloned() else {
+        return Err(Error::new(ProblemCode::Conflict, reason));
+    };
+    let notice = Some(Notice::NotDecided(reason));
+    let page = InvoicePage { notice, ..page(state, invoice, siblings).await? };
     Ok((StatusCode::CONFLICT, page).into_response())
 }
 
@@ -303,10 +324,19 @@ impl InvoicePage {
         facts(&self.invoice)
     }
 
-    /// Whether somebody may approve it now: ordering must still know the order.
+    /// Whether somebody may approve it now: ordering must still know the order, or somebody must
+    /// have decided to keep it.
     fn can_be_approved(&self) -> bool {
-        let missing = self.order.as_ref().is_some_and(|order| order.missing_at_source);
-        self.invoice.state == InvoiceState::AwaitingApproval && !missing
+        let undecided = self.order.as_ref().is_some_and(StoredOrder::is_undecided);
+        self.invoice.state == InvoiceState::AwaitingApproval && !undecided
+    }
+
+    /// Whether it was decided so.
+    fn shows(&self, decision: Decision) -> bool {
+        match decision {
+            Decision::Keep => self.order.as_ref().is_some_and(|order| order.kept_at.is_some()),
+            Decision::Withdraw => self.invoice.order_was_lost,
+        }
     }
 
     /// The customer's address, line by line.
