@@ -36,6 +36,7 @@ async fn every_page_is_there_and_runs_no_foreign_code() {
         stale,
         several,
         "/sync",
+        "/orders/missing",
         "/problems/not-found",
         "/problems/upstream-timeout",
     ] {

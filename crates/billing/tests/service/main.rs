@@ -14,6 +14,7 @@ mod histories;
 mod looping;
 mod problems;
 mod representations;
+mod rereading;
 
 /// Makes each case a test of its own on both databases: `case::sqlite` and `case::postgres`.
 macro_rules! on_both_databases {
