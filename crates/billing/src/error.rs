@@ -58,7 +58,7 @@ fn code_of(error: &PullError) -> ProblemCode {
         PullError::Upstream(fault) => fault.code,
         PullError::Reset(_) | PullError::UnknownFeed(_) => ProblemCode::UpstreamInvalid,
         PullError::NotFound(_) => ProblemCode::NotFound,
-        PullError::StaleProvider => ProblemCode::StaleProvider,
+        PullError::StaleProvider { .. } => ProblemCode::StaleProvider,
         PullError::Database(_) => ProblemCode::Unavailable,
     }
 }

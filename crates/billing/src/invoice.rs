@@ -52,6 +52,9 @@ pub struct Invoice {
     pub credit_note_number: Option<String>,
     /// How its delivery to the customer's system stands; `None` while there is none.
     pub dispatch: Option<DispatchState>,
+    /// Whether a person withdrew it because ordering had lost its order. For [`Invoice::ending`] only.
+    #[serde(skip)]
+    pub order_was_lost: bool,
 }
 
 impl Invoice {
@@ -71,6 +74,9 @@ impl Invoice {
             self.closed_at.map(|at| format!(" on {}", show::date_time(at))).unwrap_or_default();
         Some(match self.state {
             InvoiceState::AwaitingApproval | InvoiceState::Approved => return None,
+            InvoiceState::Withdrawn if self.order_was_lost => {
+                format!("Somebody withdrew the invoice{on} because ordering had lost its order.")
+            }
             InvoiceState::Withdrawn => {
                 format!("The invoice was withdrawn{on} because its order was deleted.")
             }
@@ -98,7 +104,7 @@ pub enum InvoiceState {
     AwaitingApproval,
     /// Binding, with a number.
     Approved,
-    /// The order was deleted before anybody approved it.
+    /// The order was deleted, or found to be lost in ordering, before anybody approved it.
     Withdrawn,
     /// The order was changed or deleted after the approval: a credit note cancels it.
     Credited,
@@ -288,6 +294,7 @@ mod tests {
             replaces: None,
             credit_note_number: None,
             dispatch: None,
+            order_was_lost: false,
         }
     }
 

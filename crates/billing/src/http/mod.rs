@@ -25,7 +25,7 @@ use crate::dispatch::{DispatchState, Dispatcher};
 use crate::error::{Error, Result};
 use crate::expiry::Expiry;
 use crate::pull::Puller;
-use crate::store::{AfterApproval, Approval, Redispatch, Store};
+use crate::store::{AfterApproval, Approval, Decided, Decision, Redispatch, Store};
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -62,6 +62,16 @@ impl AppState {
             dispatcher.wake();
         }
         Ok(approval)
+    }
+
+    /// Settles what becomes of an order that ordering has lost.
+    async fn decide(&self, number: i64, decision: Decision) -> Result<Decided> {
+        let decided = self.store.decide(number, decision, self.clock.now()).await?;
+        if let Decided::Done(_) = decided {
+            let decision = decision.as_str();
+            tracing::info!(order.number = number, decision, "decided about a lost order");
+        }
+        Ok(decided)
     }
 
     /// Lets a dispatch that has failed begin anew, at once.

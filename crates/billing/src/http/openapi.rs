@@ -67,6 +67,22 @@ impl IntoResponses for ChangeProblems {
     }
 }
 
+/// What a decision about an order may be answered with instead.
+pub(super) struct DecisionProblems;
+
+impl IntoResponses for DecisionProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let own = [
+            P::NotFound,
+            P::Conflict,
+            P::PayloadTooLarge,
+            P::UnsupportedMediaType,
+            P::ValidationFailed,
+        ];
+        problems(&[READ, &own].concat())
+    }
+}
+
 /// What a pull on demand may be answered with instead.
 pub(super) struct PullProblems;
 

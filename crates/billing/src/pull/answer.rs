@@ -141,7 +141,9 @@ fn history(answer: &Answer) -> Option<PullError> {
         (409, code @ (FeedReset | FeedUnknown), None) => {
             answer.not_as_agreed(format!("{code} without feedId and epoch")).into()
         }
-        (503, StaleProvider, _) => PullError::StaleProvider,
+        (503, StaleProvider, feed) => {
+            PullError::StaleProvider { answered: feed.map(|feed| feed.epoch), adopted: None }
+        }
         _ => return None,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contract::feed::FeedIdentity;
+use contract::feed::{Epoch, FeedIdentity};
 use kit::db;
 
 use crate::upstream::Fault;
@@ -29,14 +29,35 @@ pub enum PullError {
     )]
     UnknownFeed(FeedIdentity),
     /// The provider is of the past: its epoch is older than the adopted one.
-    #[error("This ordering is of the past: a later epoch was seen before")]
-    StaleProvider,
+    #[error(
+        "This ordering is of the past: it answers from {}, but {} was read before. If it is an old \
+         server that came back, switch it off; if it was restored from a backup, run \
+         `ordering new-epoch`", name(*.answered, "an older epoch"), name(*.adopted, "a later one")
+    )]
+    StaleProvider {
+        /// Its own epoch; `None` when it does not say.
+        answered: Option<Epoch>,
+        /// The adopted one; `None` while it has not been compared.
+        adopted: Option<Epoch>,
+    },
     /// Billing's own database.
     #[error("Billing's own database failed")]
     Database(#[from] db::Error),
 }
 
+fn name(epoch: Option<Epoch>, otherwise: &str) -> String {
+    epoch.map_or_else(|| otherwise.to_owned(), |epoch| format!("epoch {epoch}"))
+}
+
 impl PullError {
+    /// The same, beside the epoch that is adopted.
+    pub(super) fn beside(self, adopted: Option<Epoch>) -> Self {
+        match self {
+            Self::StaleProvider { answered, .. } => Self::StaleProvider { answered, adopted },
+            other => other,
+        }
+    }
+
     /// Ordering answered, but with something that cannot be taken in; `message` says why not.
     pub fn not_as_agreed(message: impl Into<String>) -> Self {
         Fault::not_as_agreed(ORDERING, 200, message).into()
@@ -54,7 +75,7 @@ impl PullError {
             Self::NotFound(_) => "not-found",
             Self::Reset(_) => "reset",
             Self::UnknownFeed(_) => "unknown-feed",
-            Self::StaleProvider => "stale-provider",
+            Self::StaleProvider { .. } => "stale-provider",
             Self::Database(_) => "database",
         }
     }

@@ -7,6 +7,7 @@
 //! | `answer` | whether an answer is what was agreed |
 //! | `entry` | one order of an answer: taken as it is, or unfit to be taken in |
 //! | `puller` | the steps: drain the feed, fetch one order |
+//! | `sweep` | after a new epoch: asking for the orders that its feed did not bring |
 //! | `run` | the loop: waits, backs off, stops |
 //! | `watch` | whether pulls get anywhere, for the readiness check and the metrics |
 //! | `retry` | pulling an order in quarantine again |
@@ -18,6 +19,7 @@ mod error;
 mod puller;
 mod retry;
 mod run;
+mod sweep;
 mod transport;
 mod watch;
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{self, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use contract::feed::{ContinuationToken, FeedIdentity};
+use contract::feed::{ContinuationToken, Epoch, FeedIdentity};
 use kit::clock::SharedClock;
 use kit::http::health::Heartbeat;
 use kit::random::Random;
@@ -102,6 +102,10 @@ impl Puller {
             Ok(()) => self.watch.succeeded(began),
             Err(error) => self.watch.failed(error),
         }
+        count_refused(&pulled);
+        if let Err(error) = self.measure_source().await {
+            error.warn("what is missing at the source could not be counted");
+        }
         let outcome = pulled.as_ref().map_or_else(PullError::kind, |()| "success");
         metrics::counter!("billing_pulls_total", "outcome" => outcome).increment(1);
         pulled.map(|()| counts)
@@ -118,6 +122,7 @@ impl Puller {
         if let Ok(counts) = &pulled {
             log(counts, Some(number));
         }
+        count_refused(&pulled);
         self.block_if_unknown(&pulled).await?;
         pulled
     }
@@ -145,6 +150,11 @@ impl Puller {
     pub(super) fn expect_silence(&self, pause: Duration) {
         let millis = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         self.pause.store(millis, atomic::Ordering::Relaxed);
+        self.beat();
+    }
+
+    /// The pull moves.
+    pub(super) fn beat(&self) {
         self.heartbeat.beat();
     }
 
@@ -158,7 +168,7 @@ impl Puller {
     async fn drain_noted(&self, counts: &mut Counts) -> Result<(), PullError> {
         self.check_blocked(&self.store.pull_state().await?)?;
         self.store.pull_began(self.clock.now()).await?;
-        let drained = self.drain(counts).await;
+        let drained = self.catch_up(counts).await;
         if let Err(error) = &drained {
             if let Err(unnoted) = self.store.pull_failed(&error.to_string()).await {
                 // Most likely the very fault that is being reported; that one counts.
@@ -175,10 +185,14 @@ impl Puller {
         Ok(())
     }
 
-    async fn drain(&self, counts: &mut Counts) -> Result<(), PullError> {
+    /// Follows pages to the end of the feed.
+    ///
+    /// # Errors
+    /// Why it stopped; pages applied until then stay applied.
+    pub(super) async fn drain(&self, counts: &mut Counts) -> Result<(), PullError> {
         let mut began_again = false;
         loop {
-            self.heartbeat.beat();
+            self.beat();
             let state = self.store.pull_state().await?;
             let page = match self.ask(&state).await {
                 // Once in a pull. A provider that resets again and again is at fault: it is asked
@@ -220,17 +234,21 @@ impl Puller {
             Err(PullError::Reset(identity)) => {
                 judge(state, &identity).and(Err(PullError::Reset(identity)))
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.beside(epoch(state))),
         }
     }
 
-    async fn fetch(&self, number: i64) -> Result<Counts, PullError> {
+    /// Fetches an order and takes it in.
+    pub(super) async fn fetch(&self, number: i64) -> Result<Counts, PullError> {
         let state = self.store.pull_state().await?;
         let answer = self.client.order(number).await;
         let identity = match &answer {
             Ok(document) => document.identity.clone(),
             Err(PullError::NotFound(identity)) => identity.clone(),
-            Err(_) => return answer.map(|_| Counts::default()),
+            Err(_) => {
+                let nothing = answer.map(|_| Counts::default());
+                return nothing.map_err(|error| error.beside(epoch(&state)));
+            }
         };
         match judge(&state, &identity) {
             // A greater epoch is adopted whoever brings the news, and the loop reads again.
@@ -257,12 +275,14 @@ impl Puller {
     }
 
     async fn adopt(&self, identity: &FeedIdentity) -> Result<(), PullError> {
-        if self.store.adopt_epoch(identity).await? {
+        if self.store.adopt_epoch(identity, self.clock.now()).await? {
             tracing::warn!(
                 feed.id = %identity.feed_id,
                 feed.epoch = %identity.epoch,
                 "ordering has begun a new epoch: reading again from the beginning"
             );
+            metrics::counter!("billing_rereads_total").increment(1);
+            self.measure_source().await?;
         }
         Ok(())
     }
@@ -274,7 +294,11 @@ impl Puller {
             Applied::Done(counts) => counts,
             Applied::Superseded => return Ok(None),
             // A greater epoch was adopted while the answer was on its way.
-            Applied::WrongHistory => return Err(PullError::StaleProvider),
+            Applied::WrongHistory => {
+                let adopted = epoch(&self.store.pull_state().await?);
+                let answered = Some(received.identity.epoch);
+                return Err(PullError::StaleProvider { answered, adopted });
+            }
         };
         report(received, &counts);
         Ok(Some(counts))
@@ -315,9 +339,23 @@ fn judge(state: &PullState, identity: &FeedIdentity) -> Result<(), PullError> {
         return Err(PullError::UnknownFeed(identity.clone()));
     }
     match identity.epoch.cmp(&adopted.epoch) {
-        Ordering::Less => Err(PullError::StaleProvider),
+        Ordering::Less => Err(PullError::StaleProvider {
+            answered: Some(identity.epoch),
+            adopted: Some(adopted.epoch),
+        }),
         Ordering::Equal => Ok(()),
         Ordering::Greater => Err(PullError::Reset(identity.clone())),
+    }
+}
+
+fn epoch(state: &PullState) -> Option<Epoch> {
+    state.identity.as_ref().map(|adopted| adopted.epoch)
+}
+
+/// Counts answers of past epochs.
+fn count_refused<T>(pulled: &Result<T, PullError>) {
+    if let Err(PullError::StaleProvider { .. }) = pulled {
+        metrics::counter!("billing_refused_epochs_total").increment(1);
     }
 }
 

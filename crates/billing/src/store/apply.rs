@@ -31,7 +31,7 @@ pub(super) async fn apply<B: Backend>(
     random: &Random,
     at: Timestamp,
 ) -> Result<Applied> {
-    match pull_state::admit::<B>(conn, received).await? {
+    match pull_state::admit::<B>(conn, received, at).await? {
         Verdict::Accepted(_) => {}
         Verdict::Superseded => return Ok(Applied::Superseded),
         Verdict::WrongHistory => return Ok(Applied::WrongHistory),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use contract::time::Timestamp;
-use kit::db::{AssertSqlSafe, Backend, Error, Result, Row, query};
+use kit::db::{AssertSqlSafe, Backend, Batch, Error, Result, Row, query};
 use kit::http::etag::IfMatch;
 
 use super::sql::storable;
@@ -14,7 +14,7 @@ use crate::invoice::{Invoice, InvoiceState, Series};
 /// What [`read`] needs.
 pub(super) const COLUMNS: &str = "id, version, number, order_number, order_version, state, customer, currency, \
     net_minor, tax_minor, total_minor, lines, created_at, approved_at, closed_at, \
-    replaces, credit_note_number, dispatch";
+    replaces, credit_note_number, dispatch, order_was_lost";
 
 /// The invoice with this id.
 pub(super) async fn get<B: Backend>(conn: &mut B::Connection, id: &str) -> Result<Option<Invoice>> {
@@ -64,6 +64,22 @@ pub(super) async fn list<B: Backend>(
     rows.iter().map(read).collect()
 }
 
+/// All invoices of these orders, newest first.
+pub(super) async fn of_orders<B: Backend>(
+    conn: &mut B::Connection,
+    orders: &[i64],
+) -> Result<Vec<Invoice>> {
+    let batch = Batch::new().int("of_order", orders.iter().copied());
+    // SQLite reads a cross join from left to right; for PostgreSQL it is a join like any other.
+    let sql = format!(
+        "select {COLUMNS} from {} cross join invoices
+         where order_number = of_order order by id desc",
+        batch.table::<B>(1)
+    );
+    let rows = query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
+    rows.iter().map(read).collect()
+}
+
 /// How many invoices are in each state, those without any included.
 pub(super) async fn count_by_state<B: Backend>(
     conn: &mut B::Connection,
@@ -92,8 +108,8 @@ pub(super) async fn approve<B: Backend>(
 ) -> Result<Approval> {
     let sql = format!(
         "select {COLUMNS}, approved_version,
-                (select missing_at_source from orders
-                 where orders.number = order_number) as missing_at_source,
+                (select missing_at_source and kept_at is null from orders
+                 where orders.number = order_number) as is_undecided,
                 exists (select 1 from quarantine
                         where quarantine.number = order_number and {}) as quarantined
          from invoices where id = $1{}",
@@ -105,7 +121,7 @@ pub(super) async fn approve<B: Backend>(
     let invoice = read(&row)?;
     // What cannot succeed in any version comes before the version (RFC 9110, section 13.2.1).
     let seen = match invoice.state {
-        InvoiceState::AwaitingApproval if row.get("missing_at_source")? => {
+        InvoiceState::AwaitingApproval if row.get("is_undecided")? => {
             return Ok(Approval::MissingAtSource(Box::new(invoice)));
         }
         InvoiceState::AwaitingApproval if row.get("quarantined")? => {
@@ -193,6 +209,7 @@ pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<Invoice> {
         replaces: row.get("replaces")?,
         credit_note_number: row.get("credit_note_number")?,
         dispatch: dispatch(row)?,
+        order_was_lost: row.get("order_was_lost")?,
     })
 }
 

@@ -8,10 +8,12 @@ mod dispatches;
 mod follow;
 mod invoices;
 mod json;
+mod missing;
 mod numbers;
 mod orders;
 mod pull_state;
 mod quarantine;
+mod rereading;
 mod sql;
 
 use std::time::Duration;
@@ -26,6 +28,8 @@ use kit::random::Random;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use missing::{Decided, Decision};
+pub use rereading::{AtSource, Reread, Unseen};
 pub use sql::{SqlStore, open};
 
 use crate::dispatch::{Attempt, Backlog, DispatchDetail, DispatchState, Ending};
@@ -54,7 +58,7 @@ pub trait Store: Send + Sync + 'static {
     /// Adopts a greater epoch: the token goes back to the beginning, and so does a token of an
     /// older epoch than the adopted one. `false`, and nothing is changed, when there is nothing to
     /// adopt: a greater epoch is adopted already, or the feed is another one.
-    async fn adopt_epoch(&self, identity: &FeedIdentity) -> Result<bool>;
+    async fn adopt_epoch(&self, identity: &FeedIdentity, at: Timestamp) -> Result<bool>;
     /// Reads again from `token`, from the beginning when `None`. With `forget_feed` the adopted
     /// feed and epoch are forgotten too, so that another one can be adopted: only an operator
     /// decides that.
@@ -63,10 +67,34 @@ pub trait Store: Send + Sync + 'static {
     /// What was taken in since `since`, page by page and order by order, oldest first: for the chart.
     async fn pulls_since(&self, since: Timestamp) -> Result<Vec<(Timestamp, Counts)>>;
 
+    /// How many orders ordering has lost, and how far the re-read of the adopted epoch has come.
+    async fn at_source(&self) -> Result<AtSource>;
+    /// Orders of an older epoch than the adopted one that are not marked as missing, by rising
+    /// `(epoch, number)` from behind `after`, at most `limit`: they must be seen again.
+    async fn unseen(&self, after: Option<Unseen>, limit: i64) -> Result<Vec<Unseen>>;
+    /// Marks orders as missing at the source that `identity` said it does not know; how many. Only
+    /// the adopted history can say so, and only of orders that an older epoch left: one that was
+    /// seen meanwhile stays as it is.
+    async fn mark_missing(
+        &self,
+        identity: &FeedIdentity,
+        numbers: &[i64],
+        at: Timestamp,
+    ) -> Result<i64>;
+    /// Settles what becomes of an order that is missing at the source, and of its open invoice.
+    async fn decide(&self, number: i64, decision: Decision, at: Timestamp) -> Result<Decided>;
+
     /// The local copy of an order.
     async fn order(&self, number: i64) -> Result<Option<StoredOrder>>;
     /// Local copies by rising number from behind `after`, at most `limit`.
     async fn orders(&self, after: Option<i64>, limit: i64) -> Result<Vec<StoredOrder>>;
+    /// Like [`Store::orders`], but only those that are missing at the source, or only the others.
+    async fn orders_by_source(
+        &self,
+        is_missing: bool,
+        after: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<StoredOrder>>;
 
     /// The order with this number, when it is in quarantine: when a newer version of it than the
     /// local copy could not be taken in.
@@ -84,6 +112,8 @@ pub trait Store: Send + Sync + 'static {
     async fn invoice(&self, id: &str) -> Result<Option<Invoice>>;
     /// Invoices by falling id, newest first, from behind `filter.after`, at most `limit`.
     async fn invoices(&self, filter: &InvoiceFilter, limit: i64) -> Result<Vec<Invoice>>;
+    /// All invoices of these orders, newest first.
+    async fn invoices_of(&self, orders: &[i64]) -> Result<Vec<Invoice>>;
     /// How many invoices are in each state.
     async fn invoice_counts(&self) -> Result<Vec<(InvoiceState, i64)>>;
     /// Approves an invoice that awaits approval and gives it the next number of the year; writes
@@ -230,10 +260,22 @@ pub struct StoredOrder {
     pub deleted: bool,
     /// Whether ordering, asked in a later epoch, does not know the order any more.
     pub missing_at_source: bool,
+    /// Since when that is known; `None` when ordering knows the order.
+    pub missing_since: Option<Timestamp>,
+    /// When a person decided that the order counts although ordering has lost it; `None` when
+    /// nobody has.
+    pub kept_at: Option<Timestamp>,
     /// The epoch of the answer that brought it.
     pub epoch: Epoch,
     /// When it was received.
     pub received_at: Timestamp,
+}
+
+impl StoredOrder {
+    /// Whether a person has to decide before an invoice of it can be approved.
+    pub fn is_undecided(&self) -> bool {
+        self.missing_at_source && self.kept_at.is_none()
+    }
 }
 
 /// Which invoices a list shows.
@@ -258,7 +300,7 @@ pub enum Approval {
     NotFound,
     /// It was meant for another version than the current one, which this is.
     VersionConflict(Box<Invoice>),
-    /// Ordering no longer knows its order: somebody has to decide first.
+    /// Ordering no longer knows its order, and nobody has decided yet to keep it.
     MissingAtSource(Box<Invoice>),
     /// Its order is in quarantine: what ordering has by now is not known here.
     Quarantined(Box<Invoice>),

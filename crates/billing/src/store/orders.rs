@@ -9,6 +9,10 @@ use kit::db::{AssertSqlSafe, Backend, Batch, Result, Row, query};
 
 use super::{Received, StoredOrder, json};
 
+/// What [`read`] needs.
+pub(super) const COLUMNS: &str =
+    "document, missing_at_source, missing_since, kept_at, epoch, received_at";
+
 /// The revision of an order that was inserted just now.
 pub(super) const INSERTED: i64 = 1;
 
@@ -43,6 +47,8 @@ pub(super) async fn upsert<B: Backend>(
              document = excluded.document,
              revision = orders.revision + 1,
              missing_at_source = false,
+             missing_since = null,
+             kept_at = null,
              received_at = excluded.received_at
          where (excluded.epoch, excluded.version) > (orders.epoch, orders.version)
          returning number, revision",
@@ -69,38 +75,45 @@ pub(super) async fn get<B: Backend>(
     conn: &mut B::Connection,
     number: i64,
 ) -> Result<Option<StoredOrder>> {
-    let row = query::<B>(
-        "select document, missing_at_source, epoch, received_at from orders where number = $1",
-    )
-    .bind(number)
-    .fetch_optional(conn)
-    .await?;
+    let sql = format!("select {COLUMNS} from orders where number = $1");
+    let row = query::<B>(AssertSqlSafe(sql)).bind(number).fetch_optional(conn).await?;
     row.as_ref().map(read).transpose()
 }
 
-/// Orders by rising number from behind `after`.
+/// Orders by rising number from behind `after`; only those that are missing at the source or only
+/// the others, when `is_missing` says which.
 pub(super) async fn list<B: Backend>(
     conn: &mut B::Connection,
+    is_missing: Option<bool>,
     after: Option<i64>,
     limit: i64,
 ) -> Result<Vec<StoredOrder>> {
-    let rows = query::<B>(
-        "select document, missing_at_source, epoch, received_at from orders
-         where number > $1 order by number limit $2",
-    )
-    .bind(after.unwrap_or(i64::MIN))
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+    // Written out, so that those that are missing are found by their own index.
+    let condition = match is_missing {
+        None => "",
+        Some(true) => " and missing_at_source",
+        Some(false) => " and not missing_at_source",
+    };
+    let sql = format!(
+        "select {COLUMNS} from orders where number > $1{condition} order by number limit $2"
+    );
+    let rows = query::<B>(AssertSqlSafe(sql))
+        .bind(after.unwrap_or(i64::MIN))
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(read).collect()
 }
 
-fn read<B: Backend>(row: &Row<B>) -> Result<StoredOrder> {
+/// The order of a row with [`COLUMNS`].
+pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<StoredOrder> {
     let order: Order = json::read(&row.get::<String>("document")?)?;
     Ok(StoredOrder {
         deleted: order.is_deleted(),
         order,
         missing_at_source: row.get("missing_at_source")?,
+        missing_since: row.get::<Option<i64>>("missing_since")?.map(Timestamp::from_micros),
+        kept_at: row.get::<Option<i64>>("kept_at")?.map(Timestamp::from_micros),
         epoch: Epoch(row.get("epoch")?),
         received_at: Timestamp::from_micros(row.get("received_at")?),
     })

@@ -68,6 +68,7 @@ fn is_same_or_later(identity: &FeedIdentity, adopted: &FeedIdentity) -> bool {
 pub(super) async fn admit<B: Backend>(
     conn: &mut B::Connection,
     received: &Received,
+    at: Timestamp,
 ) -> Result<Verdict> {
     if received.advance.is_none() {
         let position = position::<B>(conn, "").await?;
@@ -79,7 +80,7 @@ pub(super) async fn admit<B: Backend>(
     let verdict = position::<B>(conn, B::FOR_UPDATE).await?.judge(received);
     if let Verdict::Accepted(position) = &verdict {
         let last_sequence_nr = received.advance.as_ref().map(|page| page.last_sequence_nr);
-        move_to::<B>(conn, position, last_sequence_nr).await?;
+        move_to::<B>(conn, position, last_sequence_nr, at).await?;
     }
     Ok(verdict)
 }
@@ -111,19 +112,31 @@ async fn move_to<B: Backend>(
     conn: &mut B::Connection,
     position: &Position,
     last_sequence_nr: Option<SequenceNr>,
+    at: Timestamp,
 ) -> Result<()> {
     let identity = position.identity.as_ref();
     query::<B>(
         "update pull_state
-         set feed_id = $1, epoch = $2, continuation_token = $3, last_sequence_nr = $4
+         set feed_id = $1, epoch = $2, continuation_token = $3, last_sequence_nr = $4,
+             adopted_at = case when feed_id = $1 and epoch = $2 then adopted_at else $5 end
          where id = 1",
     )
     .bind(identity.map(|identity| identity.feed_id.to_string()))
     .bind(identity.map(|identity| identity.epoch.0))
     .bind(position.token.as_ref().map(ToString::to_string))
     .bind(last_sequence_nr.map(|nr| nr.0))
+    .bind(at.micros())
     .execute_exactly(1, conn)
     .await
+}
+
+/// Whether `identity` is what is adopted. Locks the position: it stays so to the end of the
+/// transaction.
+pub(super) async fn is_adopted<B: Backend>(
+    conn: &mut B::Connection,
+    identity: &FeedIdentity,
+) -> Result<bool> {
+    Ok(position::<B>(conn, B::FOR_UPDATE).await?.identity.as_ref() == Some(identity))
 }
 
 /// Adopts `identity` when it is of a greater epoch, or when a token of an older epoch is left; the
@@ -131,6 +144,7 @@ async fn move_to<B: Backend>(
 pub(super) async fn adopt_epoch<B: Backend>(
     conn: &mut B::Connection,
     identity: &FeedIdentity,
+    at: Timestamp,
 ) -> Result<bool> {
     let position = position::<B>(conn, B::FOR_UPDATE).await?;
     let adopted = position.identity.as_ref();
@@ -144,7 +158,8 @@ pub(super) async fn adopt_epoch<B: Backend>(
     if adopted == Some(identity) && token_is_current {
         return Ok(false);
     }
-    move_to::<B>(conn, &Position { identity: Some(identity.clone()), token: None }, None).await?;
+    let beginning = Position { identity: Some(identity.clone()), token: None };
+    move_to::<B>(conn, &beginning, None, at).await?;
     Ok(true)
 }
 
@@ -162,7 +177,9 @@ pub(super) async fn reset_token<B: Backend>(
 /// Lets any feed and epoch be adopted next.
 pub(super) async fn forget_feed<B: Backend>(conn: &mut B::Connection) -> Result<()> {
     query::<B>(
-        "update pull_state set feed_id = null, epoch = null, last_sequence_nr = null where id = 1",
+        "update pull_state
+         set feed_id = null, epoch = null, last_sequence_nr = null, adopted_at = null
+         where id = 1",
     )
     .execute_exactly(1, conn)
     .await

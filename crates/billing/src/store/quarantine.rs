@@ -175,7 +175,7 @@ pub(super) async fn list<B: Backend>(
                     row_number() over (order by number) as place,
                     sum(length(document)) over (order by number) - length(document) as before
              from (select number, reason, document, since from quarantine
-                   where number > $1 and {} order by number limit $2) as some
+                   where number > $1 and {} order by number limit $2) as listed
          ) as listed
          where place < $2 and before < {MAX_LISTED} order by number",
         in_force()

@@ -12,9 +12,9 @@ use kit::random::Random;
 use sqlx::migrate::Migrator;
 
 use super::{
-    AfterApproval, Applied, Approval, InvoiceDetail, InvoiceFilter, PullState, Quarantined,
-    Received, Redispatch, Store, StoredOrder, apply, closing, dispatches, invoices, orders,
-    pull_state, quarantine,
+    AfterApproval, Applied, Approval, AtSource, Decided, Decision, InvoiceDetail, InvoiceFilter,
+    PullState, Quarantined, Received, Redispatch, Store, StoredOrder, Unseen, apply, closing,
+    dispatches, invoices, missing, orders, pull_state, quarantine, rereading,
 };
 use crate::dispatch::{Attempt, Backlog, Ending};
 use crate::invoice::{Invoice, InvoiceState};
@@ -89,9 +89,9 @@ impl<B: Backend> Store for SqlStore<B> {
         Ok(failures)
     }
 
-    async fn adopt_epoch(&self, identity: &FeedIdentity) -> Result<bool> {
+    async fn adopt_epoch(&self, identity: &FeedIdentity, at: Timestamp) -> Result<bool> {
         let mut tx = self.db.begin().await?;
-        let adopted = pull_state::adopt_epoch::<B>(&mut tx, identity).await?;
+        let adopted = pull_state::adopt_epoch::<B>(&mut tx, identity, at).await?;
         tx.commit().await?;
         Ok(adopted)
     }
@@ -115,12 +115,49 @@ impl<B: Backend> Store for SqlStore<B> {
         pull_state::pulls_since::<B>(&mut *self.db.reader().await?, since).await
     }
 
+    async fn at_source(&self) -> Result<AtSource> {
+        rereading::at_source::<B>(&mut *self.db.reader().await?).await
+    }
+
+    async fn unseen(&self, after: Option<Unseen>, limit: i64) -> Result<Vec<Unseen>> {
+        rereading::unseen::<B>(&mut *self.db.reader().await?, after, limit).await
+    }
+
+    async fn mark_missing(
+        &self,
+        identity: &FeedIdentity,
+        numbers: &[i64],
+        at: Timestamp,
+    ) -> Result<i64> {
+        let mut tx = self.db.begin().await?;
+        let marked = missing::mark::<B>(&mut tx, identity, numbers, at).await?;
+        tx.commit().await?;
+        Ok(marked)
+    }
+
+    async fn decide(&self, number: i64, decision: Decision, at: Timestamp) -> Result<Decided> {
+        let mut tx = self.db.begin().await?;
+        let decided = missing::decide::<B>(&mut tx, number, decision, at).await?;
+        tx.commit().await?;
+        Ok(decided)
+    }
+
     async fn order(&self, number: i64) -> Result<Option<StoredOrder>> {
         orders::get::<B>(&mut *self.db.reader().await?, number).await
     }
 
     async fn orders(&self, after: Option<i64>, limit: i64) -> Result<Vec<StoredOrder>> {
-        orders::list::<B>(&mut *self.db.reader().await?, after, limit).await
+        orders::list::<B>(&mut *self.db.reader().await?, None, after, limit).await
+    }
+
+    async fn orders_by_source(
+        &self,
+        is_missing: bool,
+        after: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<StoredOrder>> {
+        let mut reader = self.db.reader().await?;
+        orders::list::<B>(&mut reader, Some(is_missing), after, limit).await
     }
 
     async fn quarantined_order(&self, number: i64) -> Result<Option<Quarantined>> {
@@ -148,6 +185,10 @@ impl<B: Backend> Store for SqlStore<B> {
 
     async fn invoices(&self, filter: &InvoiceFilter, limit: i64) -> Result<Vec<Invoice>> {
         invoices::list::<B>(&mut *self.db.reader().await?, filter, limit).await
+    }
+
+    async fn invoices_of(&self, orders: &[i64]) -> Result<Vec<Invoice>> {
+        invoices::of_orders::<B>(&mut *self.db.reader().await?, orders).await
     }
 
     async fn invoice_counts(&self) -> Result<Vec<(InvoiceState, i64)>> {

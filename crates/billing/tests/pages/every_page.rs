@@ -41,6 +41,7 @@ async fn every_page_is_there_and_runs_no_foreign_code() {
         several,
         "/sync",
         "/quarantine",
+        "/orders/missing",
         "/problems/not-found",
         "/problems/upstream-timeout",
     ] {

@@ -5,6 +5,7 @@ mod dispatch;
 mod every_page;
 mod invoices;
 mod link;
+mod missing;
 mod quarantine;
 mod several;
 mod sync;

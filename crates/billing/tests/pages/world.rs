@@ -183,6 +183,14 @@ impl World {
             .unwrap();
     }
 
+    /// This epoch, which is adopted, does not know these orders.
+    pub(crate) async fn loses(&self, epoch: i64, numbers: &[i64]) {
+        let (identity, now) = (identity(epoch), self.clock.now());
+        self.store.adopt_epoch(&identity, now).await.unwrap();
+        let marked = self.store.mark_missing(&identity, numbers, now).await.unwrap();
+        assert_eq!(usize::try_from(marked).unwrap(), numbers.len());
+    }
+
     /// The newest invoice of an order.
     pub(crate) async fn invoice(&self, order_number: i64) -> Invoice {
         let filter = InvoiceFilter { order_number: Some(order_number), ..InvoiceFilter::default() };

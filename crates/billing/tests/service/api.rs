@@ -111,7 +111,7 @@ async fn the_pull_tells_how_it_stands(world: World) {
         json!({"pages": 0, "new": 0, "changed": 0, "removed": 0, "unchanged": 0, "quarantined": 0});
     let expected = json!({
         "continuationToken": null, "lastPullAt": null, "lastSuccessAt": null, "lastError": null,
-        "consecutiveFailures": 0, "behind": null, "totals": nothing,
+        "consecutiveFailures": 0, "behind": null, "totals": nothing, "reread": null,
     });
     assert_eq!(before, expected);
 
@@ -123,7 +123,7 @@ async fn the_pull_tells_how_it_stands(world: World) {
     let after = world.ask("GET", "/api/v1/pull", None).await.body;
     let expected = json!({
         "continuationToken": token(4), "lastPullAt": AT, "lastSuccessAt": AT, "lastError": null,
-        "consecutiveFailures": 0, "behind": 0, "totals": counts,
+        "consecutiveFailures": 0, "behind": 0, "totals": counts, "reread": null,
     });
     assert_eq!(after, expected);
 }
@@ -211,6 +211,7 @@ async fn the_other_addresses_answer_without_a_token() {
     for path in [
         "/orders",
         "/orders/{number}",
+        "/orders/{number}/missing",
         "/invoices",
         "/invoices/{id}",
         "/invoices/{id}/approve",

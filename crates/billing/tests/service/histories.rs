@@ -6,7 +6,7 @@ use contract::problem::ProblemCode;
 
 use crate::on_both_databases;
 use crate::ordering::{
-    EPOCH, another_feed, identity, nothing_new, ok, one, order, page, page_of, problem, token,
+    AT, EPOCH, another_feed, identity, nothing_new, ok, one, order, page, page_of, problem, token,
     token_of,
 };
 use crate::world::World;
@@ -45,13 +45,16 @@ async fn a_new_epoch_is_read_from_the_beginning(world: World) {
     world.answers(Some(&token(2)), problem(ProblemCode::FeedReset, Some(newer.clone()))).await;
     let restored = page_of(&newer, vec![order(1, 1, 1), order(3, 1, 2)]);
     world.also_answers(None, ok(restored)).await;
+    let lost = problem(ProblemCode::NotFound, Some(newer.clone()));
+    world.also_answers_order(2, lost).await;
     let counts = world.puller.pull_once().await.unwrap();
     // Order 1 is known in this version, but it counts as news in a new history.
     assert_eq!((counts.pages, counts.new), (1, 1), "{counts}");
     let state = world.pull_state().await;
     assert_eq!(state.continuation_token, Some(token_of(&newer, 2)));
     assert_eq!(state.identity, Some(newer));
-    assert!(world.store.order(2).await.unwrap().is_some(), "old data keeps serving");
+    let lost = world.store.order(2).await.unwrap().expect("old data keeps serving");
+    assert!(lost.missing_at_source);
 }
 
 async fn a_new_epoch_that_a_page_tells_is_read_from_the_beginning(world: World) {
@@ -59,6 +62,10 @@ async fn a_new_epoch_that_a_page_tells_is_read_from_the_beginning(world: World) 
     let newer = identity(EPOCH + 1);
     world.answers(Some(&token(2)), ok(page_of(&newer, vec![order(9, 1, 9)]))).await;
     world.also_answers(None, ok(page_of(&newer, vec![order(8, 1, 8), order(9, 1, 9)]))).await;
+    for number in [1, 2] {
+        let lost = problem(ProblemCode::NotFound, Some(newer.clone()));
+        world.also_answers_order(number, lost).await;
+    }
     let counts = world.puller.pull_once().await.unwrap();
     assert_eq!(counts, Counts { pages: 1, new: 2, ..Counts::default() });
     assert_eq!(world.pull_state().await.continuation_token, Some(token_of(&newer, 9)));
@@ -75,9 +82,9 @@ async fn a_feed_that_resets_again_and_again_is_left_for_later(world: World) {
     assert_eq!(world.pull_state().await.continuation_token, None);
 
     let newest = identity(EPOCH + 2);
-    world.answers(None, ok(page_of(&newest, vec![order(1, 1, 1)]))).await;
+    world.answers(None, ok(page_of(&newest, vec![order(1, 1, 1), order(2, 1, 2)]))).await;
     world.puller.pull_once().await.unwrap();
-    assert_eq!(world.pull_state().await.continuation_token, Some(token_of(&newest, 1)));
+    assert_eq!(world.pull_state().await.continuation_token, Some(token_of(&newest, 2)));
 }
 
 async fn an_older_epoch_is_dropped(world: World) {
@@ -100,7 +107,7 @@ async fn an_older_epoch_is_dropped(world: World) {
 async fn another_feed_is_not_pulled_until_an_operator_decides(world: World) {
     world.pull_two_orders().await;
     let other = another_feed();
-    let fresh = page_of(&other, vec![order(7, 1, 1)]);
+    let fresh = page_of(&other, vec![order(7, 1, 1), order(1, 1, 2), order(2, 1, 3)]);
     for answer in [ok(&fresh), problem(ProblemCode::FeedUnknown, Some(other.clone()))] {
         world.answers(Some(&token(2)), answer).await;
         assert_eq!(world.pull_in_vain().await.kind(), "unknown-feed");
@@ -116,7 +123,7 @@ async fn another_feed_is_not_pulled_until_an_operator_decides(world: World) {
 
         // Another token of the same feed: asked once more, in vain.
         world.store.reset_token(Some(&token(2)), true).await.unwrap();
-        world.store.adopt_epoch(&identity(EPOCH)).await.unwrap();
+        world.store.adopt_epoch(&identity(EPOCH), AT).await.unwrap();
         world.store.reset_token(Some(&token(2)), false).await.unwrap();
         assert_ne!(world.puller.blocked(), None);
         world.store.reset_token(None, false).await.unwrap();

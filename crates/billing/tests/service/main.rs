@@ -15,6 +15,7 @@ mod looping;
 mod problems;
 mod quarantine;
 mod representations;
+mod rereading;
 mod watchdog;
 
 /// Makes each case a test of its own on both databases: `case::sqlite` and `case::postgres`.

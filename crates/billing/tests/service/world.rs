@@ -185,6 +185,11 @@ impl World {
     /// Ordering answers with `answer` when it is asked for one order.
     pub(crate) async fn answers_order(&self, number: i64, answer: ResponseTemplate) {
         self.ordering.reset().await;
+        self.also_answers_order(number, answer).await;
+    }
+
+    /// Like [`World::answers_order`], beside what it answered before.
+    pub(crate) async fn also_answers_order(&self, number: i64, answer: ResponseTemplate) {
         Mock::given(method("GET"))
             .and(path(format!("/feed/v1/orders/{number}")))
             .respond_with(answer)

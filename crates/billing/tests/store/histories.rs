@@ -4,8 +4,8 @@ use billing::store::{Applied, Received};
 use contract::feed::FeedIdentity;
 
 use crate::fixture::{
-    EPOCH, Fixture, deleted, identity, on_both_databases, order, page, page_in, pulled, pulled_in,
-    token,
+    AT, EPOCH, Fixture, deleted, identity, on_both_databases, order, page, page_in, pulled,
+    pulled_in, token,
 };
 
 on_both_databases!(
@@ -64,7 +64,7 @@ async fn another_feed_changes_nothing(fixture: Fixture) {
             let answer = Received { identity: other.clone(), ..answer };
             assert_eq!(fixture.refuses(&answer).await, Applied::WrongHistory);
         }
-        assert!(!fixture.store.adopt_epoch(&other).await.unwrap());
+        assert!(!fixture.store.adopt_epoch(&other, AT).await.unwrap());
     }
 }
 
@@ -78,7 +78,7 @@ async fn an_older_epoch_changes_nothing(fixture: Fixture) {
         assert_eq!(fixture.refuses(&answer).await, Applied::WrongHistory);
     }
     let before = fixture.everything().await;
-    assert!(!fixture.store.adopt_epoch(&identity(1)).await.unwrap());
+    assert!(!fixture.store.adopt_epoch(&identity(1), AT).await.unwrap());
     assert_eq!(fixture.everything().await, before);
 }
 
@@ -108,15 +108,15 @@ async fn a_later_epoch_is_read_from_the_beginning(fixture: Fixture) {
 }
 
 async fn a_later_epoch_is_adopted_once(fixture: Fixture) {
-    assert!(fixture.store.adopt_epoch(&identity(1)).await.unwrap(), "nothing was adopted yet");
+    assert!(fixture.store.adopt_epoch(&identity(1), AT).await.unwrap(), "nothing was adopted yet");
     fixture.take_in(&page_in(1, 0, 5, vec![order(1, 1, 1)])).await;
 
-    assert!(!fixture.store.adopt_epoch(&identity(1)).await.unwrap());
+    assert!(!fixture.store.adopt_epoch(&identity(1), AT).await.unwrap());
     let state = fixture.store.pull_state().await.unwrap();
     assert_eq!(state.continuation_token, Some(token(1, 5)));
 
-    assert!(fixture.store.adopt_epoch(&identity(2)).await.unwrap());
-    assert!(!fixture.store.adopt_epoch(&identity(2)).await.unwrap());
+    assert!(fixture.store.adopt_epoch(&identity(2), AT).await.unwrap());
+    assert!(!fixture.store.adopt_epoch(&identity(2), AT).await.unwrap());
     let state = fixture.store.pull_state().await.unwrap();
     assert_eq!((state.identity, state.continuation_token), (Some(identity(2)), None));
 }
@@ -125,7 +125,7 @@ async fn a_token_of_an_older_epoch_is_given_up(fixture: Fixture) {
     fixture.take_in(&page_in(2, 0, 5, vec![])).await;
     fixture.store.reset_token(Some(&token(1, 3)), false).await.unwrap();
     // The provider refuses it, naming the epoch that is adopted already.
-    assert!(fixture.store.adopt_epoch(&identity(2)).await.unwrap());
+    assert!(fixture.store.adopt_epoch(&identity(2), AT).await.unwrap());
     assert_eq!(fixture.store.pull_state().await.unwrap().continuation_token, None);
 }
 

@@ -1,6 +1,7 @@
 //! The store's contract: every case is a test on SQLite and another on PostgreSQL.
 
 mod approving;
+mod deciding;
 mod dispatching;
 mod expiring;
 mod first_wins;
@@ -13,4 +14,5 @@ mod pull_state;
 mod quarantine;
 mod races;
 mod reading;
+mod rereading;
 mod schema;

@@ -214,7 +214,7 @@ async fn an_epoch_is_adopted_once(fixture: Fixture) {
     let (one, other) = (&fixture.store, &fixture.another().await);
     for epoch in 1..=ROUNDS {
         let identity = identity(epoch);
-        let (a, b) = tokio::join!(one.adopt_epoch(&identity), other.adopt_epoch(&identity));
+        let (a, b) = tokio::join!(one.adopt_epoch(&identity, AT), other.adopt_epoch(&identity, AT));
         assert!(a.unwrap() != b.unwrap());
     }
 }

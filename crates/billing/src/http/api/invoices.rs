@@ -102,7 +102,8 @@ async fn get(
 ///
 /// An invoice that was withdrawn, credited or has expired cannot be approved any more, whatever
 /// version is meant: 409, and `detail` says what happened instead, and when. Nor can one whose order
-/// is `missingAtSource`, or is in quarantine: what it is by now is not known here. One that was computed anew because its order was changed has another
+/// is `missingAtSource`, unless somebody decided to keep the order, or one whose order is in quarantine:
+/// what it is by now is not known here. One that was computed anew because its order was changed has another
 /// version: 412 with the current one.
 ///
 /// Where dispatch is on, the invoice is then handed over to the customer's system: `dispatch` is

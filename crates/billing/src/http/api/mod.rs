@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod invoices;
+mod missing;
 mod orders;
 mod pull;
 mod quarantine;
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(orders::routes())
+        .merge(missing::routes())
         .merge(invoices::routes())
         .merge(dispatch::routes())
         .merge(pull::routes())

@@ -36,6 +36,8 @@ struct OrderList {
     path = "/orders",
     tag = "orders",
     params(
+        ("missingAtSource" = Option<bool>, Query,
+            description = "Only those that ordering has lost, or only the others"),
         ("after" = Option<String>, Query, description = "The `next` of the answer before"),
         ("limit" = Option<i64>, Query, minimum = 1, maximum = 1000,
             description = "At most so many, 100 when absent"),
@@ -44,11 +46,16 @@ struct OrderList {
 )]
 async fn list(State(state): State<AppState>, params: Params) -> Result<Json<OrderList>> {
     let mut violations = Violations::new();
-    params.allow_only_once(&["after", "limit"], &mut violations);
+    params.allow_only_once(&["missingAtSource", "after", "limit"], &mut violations);
+    let is_missing: Option<bool> =
+        params.parsed("missingAtSource", "must be true or false", &mut violations);
     let after = params.parsed("after", "must be the `next` of an answer", &mut violations);
     let limit = list::limit(&params, &mut violations);
     violations.into_invalid_request()?;
-    let mut orders = state.store.orders(after, limit + 1).await?;
+    let mut orders = match is_missing {
+        None => state.store.orders(after, limit + 1).await?,
+        Some(is_missing) => state.store.orders_by_source(is_missing, after, limit + 1).await?,
+    };
     let next = list::next(&mut orders, limit, |stored| stored.order.number.to_string());
     Ok(Json(OrderList { orders, next }))
 }
@@ -79,12 +86,17 @@ async fn get(
     Ok(tagged(&headers, tag(&stored), &stored))
 }
 
-fn no_order() -> Error {
+pub(super) fn no_order() -> Error {
     Error::not_found("order with this number here")
 }
 
-/// A copy is replaced only by a greater epoch or version; besides, it can be marked as missing.
-fn tag(stored: &StoredOrder) -> String {
-    let missing = if stored.missing_at_source { "-missing" } else { "" };
+/// A copy is replaced only by a greater epoch or version; besides, it can be marked as missing, and
+/// kept.
+pub(super) fn tag(stored: &StoredOrder) -> String {
+    let missing = match (stored.missing_at_source, stored.kept_at) {
+        (false, _) => "",
+        (true, None) => "-missing",
+        (true, Some(_)) => "-kept",
+    };
     format!("\"{}-{}{missing}\"", stored.epoch, stored.order.version)
 }

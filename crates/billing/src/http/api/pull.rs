@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use contract::feed::ContinuationToken;
+use contract::feed::{ContinuationToken, Epoch};
 use contract::problem::ProblemCode;
 use contract::time::Timestamp;
 use kit::http::read::{JsonBody, ObjectReader, Params, Violations};
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::http::AppState;
 use crate::http::openapi::{PullProblems, ReadProblems, TokenProblems};
 use crate::pull::Counts;
-use crate::store::PullState;
+use crate::store::{AtSource, PullState, Reread};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get, drain)).routes(routes!(set_token))
@@ -39,11 +39,39 @@ struct PullStatus {
     behind: Option<i64>,
     /// All counts since the database was made.
     totals: Counts,
+    /// While orders that an older epoch left have not been seen again: how far that has come; null as
+    /// a rule.
+    reread: Option<RereadStatus>,
 }
 
-impl From<PullState> for PullStatus {
-    fn from(state: PullState) -> Self {
-        Self {
+/// How far a re-read has come, in orders.
+#[derive(Serialize, ToSchema)]
+struct RereadStatus {
+    /// The epoch that is read.
+    epoch: Epoch,
+    /// Since when it is adopted; null when that is not known.
+    since: Option<Timestamp>,
+    /// Brought by it so far.
+    seen: i64,
+    /// Still to be seen again.
+    unseen: i64,
+    /// Missing at the source, in this epoch or since an earlier one.
+    missing: i64,
+}
+
+impl PullStatus {
+    async fn now(state: &AppState) -> Result<Self> {
+        let AtSource { missing, reread } = state.store.at_source().await?;
+        let reread = reread.map(|Reread { epoch, since, seen, unseen }| RereadStatus {
+            epoch,
+            since,
+            seen,
+            unseen,
+            missing,
+        });
+        let state = state.store.pull_state().await?;
+        Ok(Self {
+            reread,
             behind: state.behind(),
             continuation_token: state.continuation_token,
             last_pull_at: state.last_pull_at,
@@ -51,7 +79,7 @@ impl From<PullState> for PullStatus {
             last_error: state.last_error,
             consecutive_failures: state.consecutive_failures,
             totals: state.totals,
-        }
+        })
     }
 }
 
@@ -64,7 +92,7 @@ impl From<PullState> for PullStatus {
 )]
 async fn get(State(state): State<AppState>, params: Params) -> Result<Json<PullStatus>> {
     params.expect_none()?;
-    Ok(Json(state.store.pull_state().await?.into()))
+    Ok(Json(PullStatus::now(&state).await?))
 }
 
 /// Pull now
@@ -117,7 +145,7 @@ async fn set_token(
     state.store.reset_token(token.as_ref(), false).await?;
     tracing::info!(token = token.map(|token| token.to_string()), "reading again from here");
     state.puller.wake();
-    Ok(Json(state.store.pull_state().await?.into()))
+    Ok(Json(PullStatus::now(&state).await?))
 }
 
 fn read_token(body: &JsonBody) -> Result<Option<ContinuationToken>> {

@@ -21,10 +21,10 @@ use super::dispatch::Dispatch;
 use super::seen::{ChangedPage, Fact, Seen, facts};
 use super::{AppState, frame, order_number};
 use crate::dispatch::DispatchState;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::{invoice_id, no_invoice};
 use crate::invoice::{Invoice, InvoiceState};
-use crate::store::{Approval, InvoiceDetail, InvoiceFilter, Quarantined, StoredOrder};
+use crate::store::{Approval, Decision, InvoiceDetail, InvoiceFilter, Quarantined, StoredOrder};
 
 /// How many invoices of one order are listed, newest first.
 const SIBLINGS: i64 = 20;
@@ -68,6 +68,10 @@ enum Notice {
     Approved,
     /// It could not be: something else happened to it first.
     TooLate,
+    /// Its order, which ordering has lost, was kept, or it was withdrawn.
+    Decided(Decision),
+    /// Nothing was decided about its order, for this reason.
+    NotDecided(&'static str),
     /// It was not handed over again: it has changed since it was looked at.
     ChangedBeforeRetry,
     /// It was not handed over again: its dispatch has not failed, but stands so.
@@ -137,8 +141,10 @@ pub(super) async fn of_order(
     let doubt = Doubt::read(&params);
     let siblings = siblings(&state, number).await?;
     if let Some(invoice) = foremost(&siblings).cloned() {
-        let page = InvoicePage { doubt, ..page(&state, invoice, siblings).await? };
-        return Ok(page.into_response());
+        let page = page(&state, invoice, siblings).await?;
+        let notice = params.text("notice").and_then(Decision::parse);
+        let notice = notice.filter(|decision| page.shows(*decision)).map(Notice::Decided);
+        return Ok(InvoicePage { doubt, notice, ..page }.into_response());
     }
     match state.store.order(number).await? {
         Some(order) => {
@@ -180,6 +186,21 @@ pub(super) async fn approve(
         | Approval::Closed { invoice, .. } => *invoice,
     };
     let page = page_with(&state, invoice, Some(Notice::TooLate)).await?;
+    Ok((StatusCode::CONFLICT, page).into_response())
+}
+
+/// The answer to a decision about order `number` that came to nothing: its invoice as it is now.
+pub(super) async fn not_decided(
+    state: &AppState,
+    number: i64,
+    reason: &'static str,
+) -> Result<Response> {
+    let siblings = siblings(state, number).await?;
+    let Some(invoice) = foremost(&siblings).cloned() else {
+        return Err(Error::new(ProblemCode::Conflict, reason));
+    };
+    let notice = Some(Notice::NotDecided(reason));
+    let page = InvoicePage { notice, ..page(state, invoice, siblings).await? };
     Ok((StatusCode::CONFLICT, page).into_response())
 }
 
@@ -308,13 +329,21 @@ impl InvoicePage {
         facts(&self.invoice)
     }
 
-    /// Whether somebody may approve it now: ordering must still know the order, and so must billing
-    /// what it has become.
+    /// Whether somebody may approve it now: ordering must still know the order, or somebody must
+    /// have decided to keep it, and billing must know what it has become.
     fn can_be_approved(&self) -> bool {
-        let missing = self.order.as_ref().is_some_and(|order| order.missing_at_source);
+        let undecided = self.order.as_ref().is_some_and(StoredOrder::is_undecided);
         self.invoice.state == InvoiceState::AwaitingApproval
-            && !missing
+            && !undecided
             && self.quarantined.is_none()
+    }
+
+    /// Whether it was decided so.
+    fn shows(&self, decision: Decision) -> bool {
+        match decision {
+            Decision::Keep => self.order.as_ref().is_some_and(|order| order.kept_at.is_some()),
+            Decision::Withdraw => self.invoice.order_was_lost,
+        }
     }
 
     /// The customer's address, line by line.

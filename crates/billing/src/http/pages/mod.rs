@@ -4,6 +4,7 @@ mod chart;
 mod dispatch;
 mod invoice;
 mod invoices;
+mod missing;
 mod quarantine;
 mod seen;
 mod standing;
@@ -33,6 +34,8 @@ pub fn routes() -> Router<AppState> {
         .route("/invoices/{id}", get(invoice::by_id))
         .route("/invoices/{id}/approve", post(invoice::approve))
         .route("/invoices/{id}/dispatch/retry", post(dispatch::retry))
+        .route("/orders/missing", get(missing::missing))
+        .route("/orders/{number}/missing", post(missing::decide))
         .route("/orders/{number}/invoice", get(invoice::of_order))
         .route("/quarantine", get(quarantine::quarantine))
         .route("/quarantine/{number}/retry", post(quarantine::retry))

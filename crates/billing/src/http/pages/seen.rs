@@ -112,7 +112,7 @@ impl ChangedPage {
     }
 
     /// Whether it can still be approved, in the version that is shown: an order that is missing at
-    /// the source keeps it from ever coming to this page.
+    /// the source, unless it is kept, keeps it from ever coming to this page.
     fn can_be_approved(&self) -> bool {
         self.invoice.state == InvoiceState::AwaitingApproval
     }

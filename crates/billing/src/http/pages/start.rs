@@ -41,7 +41,11 @@ pub(super) async fn start(State(state): State<AppState>) -> Result<StartPage> {
         counts: state.store.invoice_counts().await?,
         backlog: state.store.dispatch_backlog().await?,
         waiting: state.store.invoices(&waits, SHOWN).await?,
-        standing: Standing::of(&pull, state.puller.unknown_feed().is_some()),
+        standing: Standing::of(
+            &pull,
+            &state.store.at_source().await?,
+            state.puller.unknown_feed().is_some(),
+        ),
         quarantined: state.store.quarantine_count().await?,
         pull,
         now: state.clock.now(),

@@ -15,7 +15,7 @@ use super::standing::Standing;
 use super::{AppState, frame};
 use crate::error::{Error, Result};
 use crate::pull::{Counts, PullError};
-use crate::store::PullState;
+use crate::store::{AtSource, PullState};
 
 #[derive(Template, WebTemplate)]
 #[template(path = "sync.html")]
@@ -23,6 +23,8 @@ pub(super) struct SyncPage {
     frame: Frame,
     notice: Option<Notice>,
     pull: PullState,
+    /// What ordering has lost, and how far a re-read has come.
+    at_source: AtSource,
     standing: Standing,
     /// How many orders are in quarantine.
     quarantined: i64,
@@ -66,13 +68,15 @@ pub(super) async fn sync(State(state): State<AppState>, params: Params) -> Resul
     let now = state.clock.now();
     let pull = state.store.pull_state().await?;
     let pulls = state.store.pulls_since(Chart::begins(now)).await?;
+    let at_source = state.store.at_source().await?;
     let unknown_feed = state.puller.unknown_feed();
     Ok(SyncPage {
         frame: frame("/sync"),
         notice: Notice::read(&params),
-        standing: Standing::of(&pull, unknown_feed.is_some()),
+        standing: Standing::of(&pull, &at_source, unknown_feed.is_some()),
         quarantined: state.store.quarantine_count().await?,
         pull,
+        at_source,
         unknown_feed,
         chart: Chart::of(&pulls, now),
         now,
