@@ -160,7 +160,12 @@ impl World {
 
     /// Billing has this order already.
     pub(crate) async fn holds(&self, order: Order) {
-        let received = Received { identity: identity(EPOCH), orders: vec![order], advance: None };
+        self.holds_in(EPOCH, order).await;
+    }
+
+    /// Billing has this order of an epoch already.
+    pub(crate) async fn holds_in(&self, epoch: i64, order: Order) {
+        let received = Received { identity: identity(epoch), orders: vec![order], advance: None };
         let applied = self.store.apply(&received, &self.random, self.clock.now()).await.unwrap();
         assert!(matches!(applied, Applied::Done(_)), "{applied:?}");
         // So that the next invoice is newer than this one.
