@@ -14,8 +14,7 @@ async fn the_sync_page_tells_of_a_reread_and_of_what_is_lost() {
     }
     assert!(!world.get("/sync").await.text(200).contains("seen again"));
     // A pull by number brings the news of the next epoch.
-    world.ordering_has_in(EPOCH + 1, &order(1)).await;
-    world.get("/link/new_order?order=1").await.leads_to();
+    world.holds_in(EPOCH + 1, order(1)).await;
     let page = world.get("/sync").await;
     says(page.text(200), &["Reading again from the beginning", "<code>1001</code>"]);
     says(&page.body, &["It began here", "1 of 3 orders seen again, 0 lost."]);
@@ -112,8 +111,7 @@ async fn an_order_that_came_back_is_not_decided_about() {
     world.holds(order(1001)).await;
     world.loses(EPOCH + 1, &[1001]).await;
     // The page is open while ordering brings the order again.
-    world.ordering_has_in(EPOCH + 1, &changed(&order(1001))).await;
-    world.get("/link/new_order?order=1001").await.leads_to();
+    world.holds_in(EPOCH + 1, changed(&order(1001))).await;
     for decision in ["keep", "withdraw"] {
         let form = format!("decision={decision}");
         let refused = world.post("/orders/1001/missing", &form).await;

@@ -160,8 +160,13 @@ impl World {
 
     /// Billing has this order already.
     pub(crate) async fn holds(&self, order: Order) {
+        self.holds_in(EPOCH, order).await;
+    }
+
+    /// Billing has this order of an epoch already.
+    pub(crate) async fn holds_in(&self, epoch: i64, order: Order) {
         let received = Received {
-            identity: identity(EPOCH),
+            identity: identity(epoch),
             orders: vec![order],
             unfit: Vec::new(),
             advance: None,
