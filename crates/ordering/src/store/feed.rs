@@ -117,12 +117,10 @@ async fn rows_after<B: Backend>(
     after: SequenceNr,
     count: usize,
 ) -> Result<Vec<Row<B>>> {
-    // The second condition is the index's own: without it the planner does not know that the index
-    // holds all that is asked for.
     let sql = format!(
-        "{} where o.confirmed_sequence_nr > $1 and o.confirmed_sequence_nr > 0 \
-         order by o.confirmed_sequence_nr limit $2",
-        orders::SELECT
+        "{} where o.feed_sequence_nr > $1 order by o.feed_sequence_nr limit $2",
+        // A change that waits for its number is read under the one before.
+        orders::select_with("o.feed_sequence_nr")
     );
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     query::<B>(AssertSqlSafe(sql)).bind(after.0).bind(count).fetch_all(conn).await

@@ -11,28 +11,39 @@ use super::OrderFilter;
 use super::customers::read_address;
 use super::history::parse_state;
 
-/// Orders without their lines. Only a draft has no copy of its customer, and only a draft is joined
-/// to it, so `coalesce` takes whichever there is. For all others the `case` makes the key null,
-/// which costs no look into the index: pages of the feed hold no drafts.
-pub(super) const SELECT: &str = "select o.number, o.state, o.version, o.confirmed_sequence_nr, \
-       o.customer_id, coalesce(o.customer_name, c.name) as name, \
-       coalesce(o.customer_email, c.email) as email, \
-       coalesce(o.customer_address_line1, c.address_line1) as address_line1, \
-       coalesce(o.customer_address_line2, c.address_line2) as address_line2, \
-       coalesce(o.customer_postal_code, c.postal_code) as postal_code, \
-       coalesce(o.customer_city, c.city) as city, \
-       coalesce(o.customer_country, c.country) as country, \
-       o.currency, o.reference, o.note, o.net_minor, o.tax_minor, o.total_minor, o.line_count, \
-       o.confirmed_at, o.changed_at, o.deleted_at \
-     from orders o \
-     left join customers c on c.id = case o.state when 'draft' then o.customer_id end";
+/// A `select` of orders without their lines, to which conditions on `o` may be added.
+pub(super) fn select() -> String {
+    select_with("o.confirmed_sequence_nr")
+}
+
+/// Like [`select`], with what is told as the order's sequence number.
+///
+/// Only a draft has no copy of its customer, and only a draft is joined to it, so `coalesce` takes
+/// whichever there is. For all others the `case` makes the key null, which costs no look into the
+/// index: pages of the feed hold no drafts.
+pub(super) fn select_with(sequence_nr: &str) -> String {
+    format!(
+        "select o.number, o.state, o.version, {sequence_nr} as sequence_nr, \
+           o.customer_id, coalesce(o.customer_name, c.name) as name, \
+           coalesce(o.customer_email, c.email) as email, \
+           coalesce(o.customer_address_line1, c.address_line1) as address_line1, \
+           coalesce(o.customer_address_line2, c.address_line2) as address_line2, \
+           coalesce(o.customer_postal_code, c.postal_code) as postal_code, \
+           coalesce(o.customer_city, c.city) as city, \
+           coalesce(o.customer_country, c.country) as country, \
+           o.currency, o.reference, o.note, o.net_minor, o.tax_minor, o.total_minor, \
+           o.line_count, o.confirmed_at, o.changed_at, o.deleted_at \
+         from orders o \
+         left join customers c on c.id = case o.state when 'draft' then o.customer_id end"
+    )
+}
 
 /// The order with this number.
 pub(super) async fn find<B: Backend>(
     conn: &mut B::Connection,
     number: i64,
 ) -> Result<Option<Order>> {
-    let select = query::<B>(AssertSqlSafe(format!("{SELECT} where o.number = $1")));
+    let select = query::<B>(AssertSqlSafe(format!("{} where o.number = $1", select())));
     let Some(row) = select.bind(number).fetch_optional(conn).await? else { return Ok(None) };
     let mut orders = [read(&row)?];
     add_lines::<B>(conn, &mut orders).await?;
@@ -62,7 +73,7 @@ pub(super) async fn load<B: Backend>(
 ) -> Result<HashMap<i64, Order>> {
     let batch = Batch::new().int("number", numbers.iter().copied());
     let table = batch.table::<B>(1);
-    let sql = format!("{SELECT} where o.number in (select number from {table})");
+    let sql = format!("{} where o.number in (select number from {table})", select());
     let rows = query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
     let mut orders = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
     add_lines::<B>(conn, &mut orders).await?;
@@ -81,7 +92,7 @@ pub(super) async fn list<B: Backend>(
         return Ok(Vec::new());
     }
     let (conditions, texts) = conditions(filter);
-    let sql = format!("{SELECT} where {conditions} order by o.number desc limit $1");
+    let sql = format!("{} where {conditions} order by o.number desc limit $1", select());
     let select = query::<B>(AssertSqlSafe(sql)).bind(limit);
     let select = texts.into_iter().fold(select, Query::bind);
     let rows = select.fetch_all(conn).await?;
@@ -131,7 +142,7 @@ fn escape_like(text: &str) -> String {
 /// with 2,000 lines each is not read into memory whole before its size is looked at.
 const LINES_AT_ONCE: i64 = 20_000;
 
-/// The first orders in `rows`, of [`SELECT`], with their lines, as many as are read at once but at
+/// The first orders in `rows`, of [`select`], with their lines, as many as are read at once but at
 /// least one; `rows` then holds the others. Empty when `rows` is.
 pub(super) async fn take_chunk<B: Backend>(
     conn: &mut B::Connection,
@@ -188,13 +199,13 @@ async fn add_lines<B: Backend>(conn: &mut B::Connection, orders: &mut [Order]) -
     Ok(())
 }
 
-/// The order in a row of [`SELECT`], without lines.
+/// The order in a row of [`select`], without lines.
 pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<Order> {
     Ok(Order {
         number: row.get("number")?,
         state: parse_state(&row.get::<String>("state")?)?,
         version: row.get("version")?,
-        confirmed_sequence_nr: SequenceNr(row.get("confirmed_sequence_nr")?),
+        confirmed_sequence_nr: SequenceNr(row.get("sequence_nr")?),
         customer: Customer {
             id: row.get("customer_id")?,
             name: row.get("name")?,

@@ -103,7 +103,8 @@ async fn number_picked<B: Backend>(
         "with picked as (select number, unstamped_since from orders where {pick}), \
          numbered as (select number, \
            $1 + row_number() over (order by unstamped_since, number) as sequence_nr from picked) \
-         update orders set confirmed_sequence_nr = numbered.sequence_nr, unstamped_since = null \
+         update orders set confirmed_sequence_nr = numbered.sequence_nr, \
+           feed_sequence_nr = numbered.sequence_nr, unstamped_since = null \
          from numbered where orders.number = numbered.number"
     );
     let update = query::<B>(AssertSqlSafe(sql)).bind(last.0).bind(parameter);

@@ -59,9 +59,9 @@ async fn only_exposed_orders_are_told(app: App) {
     let deleted_draft = app.draft().await;
     app.send(Ask::delete(&format!("/api/v1/orders/{}", deleted_draft.number))).await;
     let order = app.confirmed().await;
+    assert!(app.get(ORDERS).await.page().orders.is_empty(), "not stamped yet");
     app.tick().await;
     app.send(Ask::delete(&format!("/api/v1/orders/{}", order.number))).await;
-    assert!(app.get(ORDERS).await.page().orders.is_empty(), "changed, and not stamped yet");
     app.tick().await;
     let page = app.get(ORDERS).await.page();
     assert_eq!(page.orders.len(), 1);

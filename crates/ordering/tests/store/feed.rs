@@ -17,6 +17,7 @@ on_both_databases! {
     pages_follow_each_other_without_gap_or_overlap,
     an_empty_page_gives_back_the_token,
     a_changed_order_moves_to_the_end,
+    an_order_that_waits_for_its_number_is_read_under_the_one_before,
     a_page_ends_early_when_it_grows_large,
     lines_of_many_large_orders_are_all_there,
     a_page_of_thousands_is_read_without_gap_or_overlap,
@@ -93,8 +94,8 @@ async fn an_empty_page_gives_back_the_token(fixture: Fixture) {
     let other = fixture.confirmed().await.number;
     fixture.stamp_all().await;
     fixture.replace(other, &bolts(), at(11)).await;
-    // The counter is at 2, the row with 2 waits for a new number.
-    let after = token(&empty, 1);
+    // The row with 2, which is read already, waits for a new number.
+    let after = token(&empty, 2);
     let page = fixture.page(Some(&after), ALL).await;
     assert_eq!((page.orders.len(), page.has_more), (0, false));
     assert_eq!((page.continuation_token, page.last_sequence_nr), (after, SequenceNr(2)));
@@ -105,7 +106,7 @@ async fn a_changed_order_moves_to_the_end(fixture: Fixture) {
     let [first, second] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
     fixture.stamp_all().await;
     fixture.replace(first, &bolts(), at(11)).await;
-    assert_eq!(fixture.feed().await, [(second, 2)]);
+    assert_eq!(fixture.feed().await, [(first, 1), (second, 2)]);
     fixture.stamp_all().await;
     assert_eq!(fixture.feed().await, [(second, 2), (first, 3)]);
 }
@@ -239,4 +240,27 @@ fn token(page: &FeedPage, sequence_nr: i64) -> ContinuationToken {
         epoch: page.epoch,
         sequence_nr: SequenceNr(sequence_nr),
     }
+}
+
+/// A row that is written before each look, of the sequencer's or of a consumer's, must not be passed
+/// over for ever.
+async fn an_order_that_waits_for_its_number_is_read_under_the_one_before(fixture: Fixture) {
+    fixture.customer().await;
+    let hot = fixture.confirmed().await.number;
+    let other = fixture.confirmed().await.number;
+    fixture.stamp_all().await;
+    assert_eq!(fixture.feed().await, [(hot, 1), (other, 2)]);
+    let changed = fixture.replace(hot, &bolts(), at(5)).await;
+    let page = fixture.page(None, ALL).await;
+    assert_eq!(fixture.feed().await, [(hot, 1), (other, 2)]);
+    assert_eq!((page.orders[0].version, page.orders[0].changed_at), (changed.version, at(5)));
+    let (_, alone) = fixture.store.feed_order(hot).await.unwrap();
+    assert_eq!(alone.unwrap().confirmed_sequence_nr, SequenceNr::UNSTAMPED);
+    // A consumer that has read the old number gets the change with the new one.
+    let read = Some(&page.continuation_token);
+    assert!(fixture.page(read, ALL).await.orders.is_empty());
+    fixture.stamp_all().await;
+    let page = fixture.page(read, ALL).await;
+    assert_eq!((page.orders.len(), page.orders[0].number), (1, hot));
+    assert_eq!(fixture.feed().await, [(other, 2), (hot, 3)]);
 }
