@@ -50,13 +50,18 @@ fn fault(order: &Order) -> Option<&'static str> {
 /// # Errors
 /// Where the document is not that of an order, and in what.
 fn parse(document: &str) -> Result<Order, String> {
+    // Keeping track of the place takes time, so only what is wrong is read that way.
+    serde_json::from_str(document).map_err(|_| place_and_fault(document))
+}
+
+fn place_and_fault(document: &str) -> String {
     let mut reader = serde_json::Deserializer::from_str(document);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let (path, cause) = (error.path().to_string(), error.inner().to_string());
-        // A document is one line, as a rule: the path says better where than a column does.
-        let cause = cause.split(" at line ").next().unwrap_or_default();
-        one_line(&if path == "." { cause.to_owned() } else { format!("{path}: {cause}") })
-    })
+    let order: Result<Order, _> = serde_path_to_error::deserialize(&mut reader);
+    let Err(error) = order else { return "it is of another shape".to_owned() };
+    let (place, fault) = (error.path().to_string(), error.inner().to_string());
+    // A document is one line, as a rule: the path says better where than a column does.
+    let fault = fault.split(" at line ").next().unwrap_or_default();
+    one_line(&if place == "." { fault.to_owned() } else { format!("{place}: {fault}") })
 }
 
 #[derive(Deserialize)]
