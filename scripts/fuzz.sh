@@ -20,7 +20,7 @@ when something was found, and says how to repeat it.
                depends on the machine too
 
 cargo fuzz is installed below target when it is missing. It needs a C++ compiler;
-the stable toolchain is enough. What must hold is in crates/untrusted; the test run
+the stable toolchain is enough. What must hold is in crates/untrusted-input; the test run
 checks it for fuzz/corpus.
 HELP
 }

@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    untrusted::fault::check(data);
+    untrusted_input::fault::check(data);
 });
