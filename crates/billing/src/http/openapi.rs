@@ -93,7 +93,7 @@ impl IntoResponses for RetryProblems {
             P::StaleProvider,
             P::UpstreamTimeout,
         ];
-        problems(&[READ, &own].concat())
+        problems(&[READ, WRITE, &own].concat())
     }
 }
 
