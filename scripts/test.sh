@@ -20,8 +20,9 @@ throwaway PostgreSQL server that it starts and removes itself.
                cargo build --workspace --bins && cargo test -p ordering
 
 What is missing is installed with apt-get as root or with passwordless sudo
-(PostgreSQL server programs, Chromium and its driver) and with rustup (rustfmt,
-clippy). Where that is not allowed, the script says what to install and stops.
+(PostgreSQL server programs, Chromium and its driver, Python), with rustup
+(rustfmt, clippy) and with pip, below target (schemathesis). Where that is not
+allowed, the script says what to install and stops.
 
 Set for the tests; those marked * are kept when they are set already:
   LOCKSTEP_TEST_POSTGRES   the throwaway server: postgres://postgres@127.0.0.1:PORT/postgres
@@ -29,6 +30,7 @@ Set for the tests; those marked * are kept when they are set already:
   LOCKSTEP_PG_USER         when root: the user that PostgreSQL servers run as; else empty
   LOCKSTEP_CHROMIUM      * the browser, and
   LOCKSTEP_CHROMEDRIVER  *   its WebDriver server, of the same version
+  LOCKSTEP_SCHEMATHESIS  * schemathesis, which holds the services against openapi.json
   LOCKSTEP_REAL_DATA     * directory of online-retail-10k.csv, if there is one
 HELP
 }
@@ -73,6 +75,13 @@ find_browser() {
 
 find_c_compiler() { command -v cc >/dev/null; }
 
+find_schemathesis() { [ -x "${LOCKSTEP_SCHEMATHESIS:-/none}" ]; }
+
+find_python() { # of which only schemathesis has need
+  find_schemathesis ||
+    python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null
+}
+
 is_ubuntu() { grep -qsE '^ID(_LIKE)?=.*ubuntu' /etc/os-release; }
 
 # Sets `missing` to the packages that bring what is not there.
@@ -80,6 +89,7 @@ look_for_packages() {
   missing=()
   find_c_compiler || missing+=(gcc libc6-dev)
   find_postgres || missing+=(postgresql)
+  find_python || missing+=(python3 python3-venv)
   if find_browser; then return; fi
   if is_ubuntu; then
     missing+=(chromium-browser chromium-chromedriver fonts-dejavu-core) # snaps behind these names
@@ -93,8 +103,8 @@ need_packages() {
   [ ${#missing[@]} != 0 ] || return 0
   local advice="Install: sudo apt-get install ${missing[*]}
 Elsewhere: a C compiler, PostgreSQL's server programs (initdb, pg_ctl, postgres, pg_basebackup; their
-directory in LOCKSTEP_PG_BIN), and Chromium with a driver of the same version (LOCKSTEP_CHROMIUM,
-LOCKSTEP_CHROMEDRIVER)."
+directory in LOCKSTEP_PG_BIN), Chromium with a driver of the same version (LOCKSTEP_CHROMIUM,
+LOCKSTEP_CHROMEDRIVER), and Python 3.10 or later with venv and pip."
   local as_root=()
   [ "$(id -u)" = 0 ] || as_root=(sudo -n)
   if ! command -v apt-get >/dev/null || ! ${as_root[@]+"${as_root[@]}"} true 2>/dev/null; then
@@ -107,6 +117,25 @@ LOCKSTEP_CHROMEDRIVER)."
   "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null || fail "that failed. $advice"
   look_for_packages
   [ ${#missing[@]} = 0 ] || fail "installed, and still not found. $advice"
+}
+
+# In an environment of its own, which is made anew when the list of its packages changes.
+need_schemathesis() {
+  find_schemathesis && return
+  local list=scripts/schemathesis.txt target=${CARGO_TARGET_DIR:-target} environment
+  mkdir -p "$target"
+  environment=$(cd "$target" && pwd)/schemathesis # tests run it elsewhere
+  LOCKSTEP_SCHEMATHESIS=$environment/bin/schemathesis
+  if find_schemathesis && cmp -s "$list" "$environment/installed.txt"; then return; fi
+  say "installing schemathesis in $environment"
+  rm -rf "$environment"
+  if ! python3 -m venv "$environment" ||
+    ! "$environment/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: -r "$list" >&2; then
+    rm -rf "$environment"
+    fail "that failed. Install: pip install -r $list
+in an environment of your own, and set LOCKSTEP_SCHEMATHESIS to its program schemathesis."
+  fi
+  cp "$list" "$environment/installed.txt"
 }
 
 need_rust() {
@@ -193,12 +222,13 @@ done
 cd "$(dirname -- "${BASH_SOURCE[0]}")/.."
 need_rust
 need_packages
+need_schemathesis
 LOCKSTEP_PG_USER=
 if [ "$(id -u)" = 0 ]; then # PostgreSQL refuses to run as root
   LOCKSTEP_PG_USER=postgres
   id postgres >/dev/null 2>&1 || LOCKSTEP_PG_USER=nobody
 fi
-export LOCKSTEP_PG_BIN LOCKSTEP_PG_USER LOCKSTEP_CHROMIUM LOCKSTEP_CHROMEDRIVER
+export LOCKSTEP_PG_BIN LOCKSTEP_PG_USER LOCKSTEP_CHROMIUM LOCKSTEP_CHROMEDRIVER LOCKSTEP_SCHEMATHESIS
 if [ -z "${LOCKSTEP_REAL_DATA:-}" ] && [ -e ../shared/data/online-retail-10k.csv ]; then
   LOCKSTEP_REAL_DATA=$(cd ../shared/data && pwd)
 fi
@@ -213,7 +243,8 @@ mkdir -m 1777 "$scratch/tmp"
 start_postgres
 
 if [ -n "$services" ]; then
-  for name in LOCKSTEP_TEST_POSTGRES LOCKSTEP_PG_BIN LOCKSTEP_PG_USER LOCKSTEP_CHROMIUM LOCKSTEP_CHROMEDRIVER LOCKSTEP_REAL_DATA; do
+  for name in LOCKSTEP_TEST_POSTGRES LOCKSTEP_PG_BIN LOCKSTEP_PG_USER LOCKSTEP_CHROMIUM LOCKSTEP_CHROMEDRIVER \
+    LOCKSTEP_SCHEMATHESIS LOCKSTEP_REAL_DATA; do
     [ -z "${!name+set}" ] || printf 'export %s=%q\n' "$name" "${!name}"
   done
   say "PostgreSQL is running; Ctrl-C stops and removes it"

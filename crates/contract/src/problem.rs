@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::feed::FeedIdentity;
+use crate::feed::{Epoch, FeedId, FeedIdentity};
 
 /// Media type of a problem document, RFC 9457 section 3.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -128,7 +128,22 @@ pub struct Problem {
     pub current_version: Option<i64>,
     /// On the feed: which provider and which history answers.
     #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ProblemFeed)]
     pub feed: Option<FeedIdentity>,
+}
+
+/// How the description puts what a problem of the feed adds: members of the problem itself, which
+/// problems elsewhere do not have.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only describes what `Problem::feed` is written as")]
+struct ProblemFeed {
+    /// On the feed: the provider's database.
+    #[schema(nullable = false)]
+    feed_id: Option<FeedId>,
+    /// On the feed: the provider's current history.
+    #[schema(nullable = false)]
+    epoch: Option<Epoch>,
 }
 
 impl Problem {
@@ -179,7 +194,6 @@ impl Violation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feed::Epoch;
 
     #[test]
     fn every_code_is_read_back_from_its_document() {

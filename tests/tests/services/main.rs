@@ -2,6 +2,7 @@
 //! them. One program for all of these tests, so that the long ones run beside the short ones.
 
 mod chaos;
+mod descriptions;
 mod dispatch;
 mod integration_guide;
 mod lifecycle;

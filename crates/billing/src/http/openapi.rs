@@ -39,6 +39,8 @@ pub(super) fn base() -> OpenApi {
 struct Base;
 
 const READ: &[P] = &[P::InvalidRequest, P::Unauthorized, P::Internal, P::Unavailable];
+/// From another site: see `kit::http::site`.
+const WRITE: &[P] = &[P::Forbidden];
 
 /// What a list, or the state of the pull, may be answered with instead.
 pub(super) struct ReadProblems;
@@ -63,7 +65,7 @@ pub(super) struct ChangeProblems;
 
 impl IntoResponses for ChangeProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[READ, &[P::NotFound, P::Conflict, P::VersionConflict]].concat())
+        problems(&[READ, WRITE, &[P::NotFound, P::Conflict, P::VersionConflict]].concat())
     }
 }
 
@@ -90,7 +92,7 @@ impl IntoResponses for PullProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let own =
             [P::UpstreamInvalid, P::UpstreamUnavailable, P::StaleProvider, P::UpstreamTimeout];
-        problems(&[READ, &own].concat())
+        problems(&[READ, WRITE, &own].concat())
     }
 }
 
@@ -107,7 +109,7 @@ impl IntoResponses for RetryProblems {
             P::StaleProvider,
             P::UpstreamTimeout,
         ];
-        problems(&[READ, &own].concat())
+        problems(&[READ, WRITE, &own].concat())
     }
 }
 
@@ -142,6 +144,6 @@ impl IntoResponses for TokenProblems {
             P::UnsupportedMediaType,
             P::ValidationFailed,
         ];
-        problems(&[READ, &own].concat())
+        problems(&[READ, WRITE, &own].concat())
     }
 }

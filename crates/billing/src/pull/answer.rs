@@ -71,7 +71,7 @@ struct RawOrder<'a> {
 ///
 /// # Errors
 /// What it is instead.
-pub(super) fn page(answer: &Answer, sent: Option<&ContinuationToken>) -> Result<Page, PullError> {
+pub fn page(answer: &Answer, sent: Option<&ContinuationToken>) -> Result<Page, PullError> {
     if let Some(error) = history(answer) {
         return Err(error);
     }
@@ -102,7 +102,7 @@ pub(super) fn page(answer: &Answer, sent: Option<&ContinuationToken>) -> Result<
 ///
 /// # Errors
 /// What it is instead.
-pub(super) fn order(answer: &Answer, number: i64) -> Result<Single, PullError> {
+pub fn order(answer: &Answer, number: i64) -> Result<Single, PullError> {
     if let Some(identity) = not_found(answer) {
         return Err(PullError::NotFound(identity));
     }

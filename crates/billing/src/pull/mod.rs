@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`client`] | asks ordering; every fault becomes the [`PullError`] that it is |
 //! | `transport` | how its questions get there |
-//! | `answer` | whether an answer is what was agreed |
+//! | [`answer`] | whether an answer is what was agreed |
 //! | `entry` | one order of an answer: taken as it is, or unfit to be taken in |
 //! | `puller` | the steps: drain the feed, fetch one order |
 //! | `sweep` | after a new epoch: asking for the orders that its feed did not bring |
@@ -12,7 +12,7 @@
 //! | `watch` | whether pulls get anywhere, for the readiness check and the metrics |
 //! | `retry` | pulling an order in quarantine again |
 
-mod answer;
+pub mod answer;
 pub mod client;
 mod entry;
 mod error;

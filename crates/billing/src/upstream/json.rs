@@ -24,8 +24,9 @@ pub(super) fn read(body: &[u8]) -> Option<Said> {
     let document: Map<String, Value> = serde_json::from_slice(body).ok()?;
     let mut said = most_specific(&document)?;
     said.code = said.code.or_else(|| problem_type(&document));
-    said.request_id =
-        text(&document, &["instance"]).map(|it| one_line(it.trim_start_matches("/requests/")));
+    said.request_id = text(&document, &["instance"])
+        .map(|it| it.trim_start_matches("/requests/").to_owned())
+        .filter(|id| !id.is_empty());
     Some(said)
 }
 
@@ -39,17 +40,18 @@ fn most_specific(fault: &Map<String, Value>) -> Option<Said> {
     if let Some(below) = below {
         return Some(Said { code: below.code.or(code), ..below });
     }
-    let message = one_line(text(fault, &TEXTS)?);
+    let message = text(fault, &TEXTS)?;
     let message = match text(fault, &PLACES) {
-        Some(place) => format!("{}: {message}", one_line(place)),
+        Some(place) => format!("{place}: {message}"),
         None => message,
     };
     Some(Said { message, code, ..Said::default() })
 }
 
-fn text<'a>(fault: &'a Map<String, Value>, names: &[&str]) -> Option<&'a str> {
+/// The first of these members that says something, as it may be shown.
+fn text(fault: &Map<String, Value>, names: &[&str]) -> Option<String> {
     let texts = names.iter().filter_map(|name| fault.get(*name)?.as_str());
-    texts.map(str::trim).find(|text| !text.is_empty())
+    texts.map(one_line).find(|text| !text.is_empty())
 }
 
 fn code(fault: &Map<String, Value>) -> Option<String> {
@@ -62,5 +64,5 @@ fn code(fault: &Map<String, Value>) -> Option<String> {
 
 /// What kind of problem it is, where that is all the code there is.
 fn problem_type(document: &Map<String, Value>) -> Option<String> {
-    text(document, &["type"]).filter(|uri| *uri != "about:blank").map(one_line)
+    text(document, &["type"]).filter(|uri| uri != "about:blank")
 }

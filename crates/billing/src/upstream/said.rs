@@ -55,15 +55,22 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The other side's text as it may stand in a message or a log line: its first line (what follows is
-/// a stack, more often than not), short, and without control characters.
+/// a stack, more often than not), short, and without characters that move the text around them.
 pub(crate) fn one_line(text: &str) -> String {
     let first = text.trim().lines().next().unwrap_or_default().trim_end();
-    let harmless = |c: char| if c.is_control() { ' ' } else { c };
-    let mut line: String = first.chars().take(MAX_TEXT).map(harmless).collect();
+    let harmless = |c: char| if moves_text(c) { ' ' } else { c };
+    let line: String = first.chars().take(MAX_TEXT).map(harmless).collect();
+    let mut line = line.trim().to_owned();
     if first.chars().nth(MAX_TEXT).is_some() {
         line.push('…');
     }
     line
+}
+
+/// Control characters, the other ends of lines, and what turns the direction of writing around.
+fn moves_text(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -73,10 +80,12 @@ mod tests {
     #[test]
     fn the_other_sides_text_is_kept_short_and_on_one_line() {
         assert_eq!(one_line(" a\u{1b}[31m\tb \r\n  at Order.java:7"), "a [31m b");
+        assert_eq!(one_line("to\u{2028}pay\u{202e}001"), "to pay 001");
         let long = one_line(&"é".repeat(MAX_TEXT + 1));
         assert_eq!(long.chars().count(), MAX_TEXT + 1);
         assert!(long.ends_with('…'));
         assert_eq!(one_line(&"x".repeat(MAX_TEXT)).len(), MAX_TEXT);
         assert_eq!(one_line(" \n "), "");
+        assert_eq!(one_line("\u{1}"), "");
     }
 }

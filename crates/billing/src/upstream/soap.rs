@@ -52,11 +52,15 @@ fn said(
 ) -> Said {
     let specific = detail.and_then(deepest_message);
     let specific_code = specific.and_then(|message| child(message.parent_element()?, "code"));
-    let text_of = |node: Node<'_, '_>| one_line(node.text().unwrap_or_default());
-    let message = specific.or(reason).map(text_of).filter(|text| !text.is_empty());
+    let says_something = |text: &String| !text.is_empty();
+    let text_of =
+        |node: Node<'_, '_>| Some(one_line(node.text().unwrap_or_default())).filter(says_something);
+    let message = specific.and_then(text_of).or_else(|| reason.and_then(text_of));
     Said {
         message: message.unwrap_or_else(|| "a SOAP fault that does not say what is wrong".into()),
-        code: specific_code.map(text_of).or_else(|| code.map(local_name)),
+        code: specific_code
+            .and_then(text_of)
+            .or_else(|| code.map(local_name).filter(says_something)),
         request_id: None,
         blame,
     }

@@ -59,7 +59,7 @@ pub(super) struct CreateProblems;
 
 impl IntoResponses for CreateProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[READ, BODY].concat())
+        problems(&[READ, WRITE, BODY].concat())
     }
 }
 
@@ -68,7 +68,8 @@ pub(super) struct NestedProblems;
 
 impl IntoResponses for NestedProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[READ, BODY, &[ProblemCode::Conflict, ProblemCode::VersionConflict]].concat())
+        let own = [ProblemCode::Conflict, ProblemCode::VersionConflict];
+        problems(&[READ, WRITE, BODY, &own].concat())
     }
 }
 
@@ -77,7 +78,7 @@ pub(super) struct ReplaceProblems;
 
 impl IntoResponses for ReplaceProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[READ, BODY, CHANGE, &[ProblemCode::PreconditionRequired]].concat())
+        problems(&[READ, WRITE, BODY, CHANGE, &[ProblemCode::PreconditionRequired]].concat())
     }
 }
 
@@ -86,7 +87,7 @@ pub(super) struct ChangeProblems;
 
 impl IntoResponses for ChangeProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[READ, CHANGE].concat())
+        problems(&[READ, WRITE, CHANGE].concat())
     }
 }
 
@@ -96,6 +97,8 @@ const READ: &[ProblemCode] = &[
     ProblemCode::Internal,
     ProblemCode::Unavailable,
 ];
+/// From another site: see `kit::http::site`.
+const WRITE: &[ProblemCode] = &[ProblemCode::Forbidden];
 const BODY: &[ProblemCode] = &[
     ProblemCode::PayloadTooLarge,
     ProblemCode::UnsupportedMediaType,

@@ -2,6 +2,7 @@
 
 mod country;
 mod csv_file;
+pub mod csv_orders;
 mod date;
 mod ndjson;
 mod rejected;

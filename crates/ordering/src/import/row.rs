@@ -10,7 +10,7 @@ use crate::order::{CustomerInput, LineInput, MAX_DESCRIPTION, MAX_QUANTITY, Orde
 use crate::scope::ImportedOrder;
 
 /// What the first line of the file must be.
-pub(super) const COLUMNS: [&str; 8] = [
+pub const COLUMNS: [&str; 8] = [
     "InvoiceNo",
     "StockCode",
     "Description",
@@ -145,7 +145,7 @@ fn reason(violation: &Violation) -> String {
 
 /// A field as one line of text, without the blanks around it. What is not UTF-8 is Latin-1, as in
 /// the published file: there each byte is the character of that number.
-fn text(field: &[u8]) -> String {
+pub(super) fn text(field: &[u8]) -> String {
     let text = str::from_utf8(field)
         .map_or_else(|_| field.iter().copied().map(char::from).collect(), str::to_owned);
     text.replace(char::is_control, " ").trim().to_owned()

@@ -77,11 +77,15 @@ async fn list(State(state): State<AppState>, params: Params) -> Result<Json<Invo
     get,
     path = "/invoices/{id}",
     tag = "invoices",
-    params(("id" = String, Path, description = "The invoice's id")),
+    params(
+        ("id" = String, Path, description = "The invoice's id"),
+        ("If-None-Match" = Option<String>, Header, description = "An `ETag` that is known already"),
+    ),
     responses(
         (status = 200, body = InvoiceDetail, headers(
             ("ETag" = String, description = "The invoice's version"),
         )),
+        (status = 304, description = "The invoice is the one in `If-None-Match`"),
         FindProblems,
     )
 )]

@@ -65,11 +65,15 @@ async fn list(State(state): State<AppState>, params: Params) -> Result<Json<Orde
     get,
     path = "/orders/{number}",
     tag = "orders",
-    params(("number" = i64, Path, description = "The order's number")),
+    params(
+        ("number" = i64, Path, description = "The order's number"),
+        ("If-None-Match" = Option<String>, Header, description = "An `ETag` that is known already"),
+    ),
     responses(
         (status = 200, body = StoredOrder, headers(
             ("ETag" = String, description = "Changes with the copy"),
         )),
+        (status = 304, description = "The copy is the one in `If-None-Match`"),
         FindProblems,
     )
 )]

@@ -112,7 +112,7 @@ async fn drain(State(state): State<AppState>, params: Params) -> Result<Json<Cou
 
 /// Where to read again.
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct TokenInput {
     /// A token that was read before; null: from the beginning.
     #[schema(required)]

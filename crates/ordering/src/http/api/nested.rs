@@ -27,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// A customer with an order; only for the description, see [`nested::Nested`].
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = NestedOrder)]
 #[expect(dead_code, reason = "read field by field, so that every violation is found")]
 struct NestedOrder {
@@ -41,6 +42,7 @@ struct NestedOrder {
 /// A customer: only an `id` for one who stays as they are, `id` and `version` with the whole new
 /// content for one who is changed, the content alone for a new one.
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "read field by field, so that every violation is found")]
 struct NestedCustomer {
     id: Option<String>,
@@ -56,7 +58,7 @@ struct NestedCustomer {
 /// An order: `number` and `version` with the whole new content for one that exists, the content
 /// alone for a new one.
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "read field by field, so that every violation is found")]
 struct NestedContent {
     number: Option<i64>,
@@ -92,6 +94,7 @@ struct Written {
     tag = "orders",
     params(
         ("Idempotency-Key" = Option<String>, Header,
+            min_length = 1, max_length = 255, pattern = "^[!-~]+$",
             description = "Names this request: 1 to 255 visible ASCII characters"),
     ),
     request_body = NestedOrder,

@@ -47,6 +47,7 @@ struct OrderList {
     tag = "orders",
     params(
         ("Idempotency-Key" = Option<String>, Header,
+            min_length = 1, max_length = 255, pattern = "^[!-~]+$",
             description = "Names this request: 1 to 255 visible ASCII characters"),
     ),
     request_body = OrderInput,
