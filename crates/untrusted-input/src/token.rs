@@ -1,7 +1,7 @@
 //! Continuation tokens.
 
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity, SequenceNr};
-use ordering::feed::{Verdict, judge};
+use ordering::feed::{Role, Verdict, judge};
 
 /// The epoch and the last number of the provider that judges tokens here.
 const EPOCH: Epoch = Epoch(1_763_683_200_000);
@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) -> bool {
     assert_eq!(serde_json::to_value(&token).ok(), Some(text.into()));
 
     let identity = FeedIdentity { feed_id: token.feed_id.clone(), epoch: EPOCH };
-    match judge(Some(&token), &identity, LAST) {
+    match judge(Some(&token), &identity, LAST, Role::Primary) {
         Verdict::Continue(after) => {
             assert_eq!((token.epoch, token.sequence_nr), (EPOCH, after));
             assert!((SequenceNr::BEGINNING..=LAST).contains(&after));
@@ -28,6 +28,12 @@ pub fn check(data: &[u8]) -> bool {
         Verdict::StaleProvider => assert!(token.epoch > EPOCH),
         Verdict::LostHistory => assert!(token.epoch == EPOCH && token.sequence_nr > LAST),
         Verdict::UnknownFeed => panic!("it is this feed"),
+        Verdict::Lagging(_) => panic!("a primary never lags"),
+    }
+    // A standby only lags: it judges the future otherwise, and the rest alike.
+    match judge(Some(&token), &identity, LAST, Role::Standby) {
+        Verdict::Lagging(sent) => assert!((sent.epoch, sent.sequence_nr) > (EPOCH, LAST)),
+        verdict => assert_eq!(verdict, judge(Some(&token), &identity, LAST, Role::Primary)),
     }
     true
 }
