@@ -1,14 +1,12 @@
 //! The database of one side, and what is done to it.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use e2e::pair::Engine;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use testkit::disk::SmallDisk;
 use testkit::postgres::Server;
 use testkit::process::Program;
@@ -23,7 +21,7 @@ const SQLITE_MEGABYTES: u32 = 64;
 
 /// A PostgreSQL server on a disk of its own, for many rounds, each with a database of its own.
 pub(crate) struct Postgres {
-    pub(crate) server: Server,
+    server: Server,
     disk: Arc<SmallDisk>,
 }
 
@@ -76,7 +74,7 @@ impl Database {
     /// Its address for the services.
     pub(crate) fn url(&self) -> String {
         match self {
-            Self::Sqlite(disk) => format!("sqlite://{}", file(disk.path()).display()),
+            Self::Sqlite(disk) => format!("sqlite://{}", disk.path().join("test.db").display()),
             Self::Postgres { name, wire, .. } => {
                 format!("postgres://postgres@127.0.0.1:{}/{name}", wire.port())
             }
@@ -119,32 +117,25 @@ impl Database {
         }
     }
 
-    /// Lets it answer nobody for a while.
+    /// Halts the server for a while.
     pub(crate) async fn stall(&mut self, lasting: Duration) {
-        match self {
-            Self::Sqlite(disk) => {
-                let options = SqliteConnectOptions::new().filename(file(&disk.outside()));
-                let patient = options.busy_timeout(Duration::from_secs(30));
-                let mut other =
-                    SqliteConnection::connect_with(&patient).await.expect("the file is there");
-                sqlx::raw_sql("begin immediate").execute(&mut other).await.expect("a lock is had");
-                sleep(lasting).await;
-                sqlx::raw_sql("rollback").execute(&mut other).await.expect("it can be given back");
-            }
-            Self::Postgres { postgres, .. } => {
-                postgres.server.freeze();
-                sleep(lasting).await;
-                postgres.server.thaw();
-            }
-        }
+        let server = &self.server().server;
+        server.freeze();
+        sleep(lasting).await;
+        server.thaw();
     }
 
     /// Kills the server and starts it again.
     pub(crate) async fn die(&mut self, lasting: Duration) {
-        let Self::Postgres { postgres, .. } = self else { panic!("only a server can die") };
-        postgres.server.kill();
+        let server = &mut self.server().server;
+        server.kill();
         sleep(lasting).await;
-        postgres.server.start_again().await;
+        server.start_again().await;
+    }
+
+    fn server(&mut self) -> &mut Postgres {
+        let Self::Postgres { postgres, .. } = self else { panic!("a fault of PostgreSQL") };
+        postgres
     }
 
     /// Lets it cancel what takes longer than a few milliseconds.
@@ -181,8 +172,4 @@ impl Database {
         postgres.run(format!("alter database {name} reset {setting}")).await;
         postgres.hang_up(name).await;
     }
-}
-
-fn file(directory: &Path) -> PathBuf {
-    directory.join("test.db")
 }

@@ -93,7 +93,8 @@ async fn rounds(first: u64, wanted: impl Fn(u64) -> bool) -> BTreeMap<String, us
             reports.push(report);
         }
     };
-    let reports: Vec<_> = join_all((0..LANES).map(|_| lane())).await.into_iter().flatten().collect();
+    let reports: Vec<_> =
+        join_all((0..LANES).map(|_| lane())).await.into_iter().flatten().collect();
     let mut met = BTreeMap::new();
     for (kind, times) in reports.iter().flat_map(|report| &report.met) {
         *met.entry(kind.clone()).or_default() += times;

@@ -44,6 +44,14 @@ impl Node {
         }
     }
 
+    pub(crate) fn freeze(&mut self) {
+        self.service.as_mut().expect("it is running").freeze();
+    }
+
+    pub(crate) fn thaw(&mut self) {
+        self.service.as_mut().expect("it is running").thaw();
+    }
+
     /// Starts it, if it can be started now.
     pub(crate) async fn try_start(&mut self) -> bool {
         match self.program.try_start().await {

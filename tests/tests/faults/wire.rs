@@ -87,7 +87,11 @@ async fn accept(listener: TcpListener, server: u16, state: Arc<State>) {
     }
 }
 
-async fn tell(mut says: OwnedReadHalf, mut is_told: OwnedWriteHalf, state: &State) -> io::Result<()> {
+async fn tell(
+    mut says: OwnedReadHalf,
+    mut is_told: OwnedWriteHalf,
+    state: &State,
+) -> io::Result<()> {
     let mut said = vec![0; 16 * 1024];
     loop {
         let length = says.read(&mut said).await?;

@@ -65,8 +65,12 @@ impl World {
         let ordering_program = |url: &str, port| ordering_program(url, port, billing_front.port());
         let billing_program = |url: &str, port| {
             // Small pages, so that many a fault falls between two of them.
-            billing_program(url, port, link.port())
-                .args(["--pull-limit", "10", "--pull-timeout", PULL_TIMEOUT])
+            billing_program(url, port, link.port()).args([
+                "--pull-limit",
+                "10",
+                "--pull-timeout",
+                PULL_TIMEOUT,
+            ])
         };
         let seed = random.random();
         let database = database(plan, plan.ordering, &mut servers.ordering, seed).await;
@@ -134,6 +138,13 @@ impl World {
                 node.kill();
                 sleep(lasting).await;
                 node.start_when_possible().await;
+                1
+            }
+            Kind::Freeze => {
+                let mut node = side.some_node(fault).lock().await;
+                node.freeze();
+                sleep(lasting).await;
+                node.thaw();
                 1
             }
             Kind::DatabaseDies => {
@@ -240,7 +251,7 @@ impl Side {
     /// How often the process was seen at another time.
     async fn jump(&self, fault: &Fault) -> usize {
         let mut seen = 0;
-        let mut before = None;
+        let mut before = self.time_at(fault).await;
         for hours in [1, -1, 0] {
             let node = self.some_node(fault).lock().await;
             node.clock.as_ref().expect("the plan says whose clocks move").set(hours * 3600);

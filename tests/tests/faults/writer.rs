@@ -45,12 +45,12 @@ impl<'a> Writer<'a> {
     /// Writes until `stop`; every creation that was begun is brought to its end.
     pub(crate) async fn run(mut self, stop: &AtomicBool) {
         while !stop.load(Atomic::Relaxed) {
-            match self.random.random_range(0..12) {
+            match self.random.random_range(0..14) {
                 0 => self.create().await,
                 1 => self.create_nested().await,
                 2 => self.change_nested().await,
-                3 => self.approve().await,
-                4 => self.follow_link().await,
+                3..=4 => self.approve().await,
+                5..=6 => self.follow_link().await,
                 _ => self.change().await,
             }
             sleep(BREATH).await;
@@ -71,7 +71,8 @@ impl<'a> Writer<'a> {
     async fn create(&mut self) {
         let (content, note) = self.content();
         for _ in 0..=self.random.random_range(0..2) {
-            let order = in_the_end(async || self.ordering.create(&content, Some(&note)).await).await;
+            let order =
+                in_the_end(async || self.ordering.create(&content, Some(&note)).await).await;
             assert_eq!((order.version, order.note.as_deref()), (1, Some(note.as_str())));
             self.ledger.created(order.number, OrderState::Draft, &note);
         }

@@ -163,9 +163,10 @@ impl Server {
     /// # Panics
     /// When it does not start.
     pub async fn ensure_running(&mut self) {
-        let ended = self.running.as_mut().is_none_or(|child| {
-            child.try_wait().expect("the server can be waited for").is_some()
-        });
+        let ended = self
+            .running
+            .as_mut()
+            .is_none_or(|child| child.try_wait().expect("the server can be waited for").is_some());
         if ended {
             self.running = None;
             self.start_again().await;

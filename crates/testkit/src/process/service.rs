@@ -43,7 +43,9 @@ impl Service {
             let ended = service.exit_status();
             let log = service.log();
             if let Some(status) = ended {
-                return Err(format!("{command:?} ended with {status} instead of listening:\n{log}"));
+                return Err(format!(
+                    "{command:?} ended with {status} instead of listening:\n{log}"
+                ));
             }
             if let Some(address) = listening_address(&log) {
                 service.address = address;
