@@ -19,6 +19,9 @@ throwaway PostgreSQL server that it starts and removes itself.
                until Ctrl-C. In another terminal, after those exports:
                cargo build --workspace --bins && cargo test -p ordering
 
+Some tests mount a small disk in a namespace of their own: as root, or as a user who
+may make namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0).
+
 What is missing is installed with apt-get as root or with passwordless sudo
 (PostgreSQL server programs, Chromium and its driver, Python, libfaketime), with
 rustup (rustfmt, clippy) and with pip, below target (schemathesis). Where that is

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use e2e::equal::differences;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::ledger::Ledger;
@@ -32,6 +33,10 @@ pub(crate) async fn check(world: &World, ledger: &Ledger) {
     let invoices = world.billings()[0].invoices("").await.expect("no fault is left");
     let wrong = ledger.contradictions(&orders, &invoices);
     assert!(wrong.is_empty(), "{wrong:#?}");
+    // Nor is any order to blame for a fault of the moment.
+    let aside: Value =
+        world.billings()[0].get("/api/v1/quarantine").await.expect("no fault is left");
+    assert_eq!(aside["quarantined"], json!([]));
 }
 
 /// Waits until billing has everything. It is asked to pull at once: after failures it would wait
