@@ -11,10 +11,11 @@
 //! | `world` | the processes of a round, and the faults that meet them |
 //! | `node`, `database`, `clock` | a process; its database; its clock |
 //! | `proxy`, `wire` | what stands between the parts, over HTTP and before PostgreSQL |
-//! | `writer`, `ledger` | who writes, and the book they keep |
+//! | `client`, `ledger` | who writes and who visits, and the book they keep |
 //! | `feed_reader` | sees whether a number is ever given twice |
 //! | `oracle` | what must be true in the end |
 
+mod client;
 mod clock;
 mod database;
 mod feed_reader;
@@ -26,7 +27,6 @@ mod proxy;
 mod round;
 mod wire;
 mod world;
-mod writer;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

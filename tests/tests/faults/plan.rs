@@ -143,7 +143,7 @@ impl Plan {
                 kind,
                 party,
                 at: Duration::from_millis(random.random_range(200..3000)),
-                lasting: Duration::from_millis(random.random_range(400..1600)),
+                lasting: Duration::from_millis(random.random_range(500..1800)),
                 seed: random.random(),
             })
             .collect();

@@ -1,4 +1,4 @@
-//! One round: services, writers and faults, and the judgement at its end.
+//! One round: services, clients and faults, and the judgement at its end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,14 +11,15 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::time::{Instant, sleep};
 
+use crate::client::Client;
 use crate::feed_reader::FeedReader;
 use crate::ledger::Ledger;
 use crate::oracle;
 use crate::plan::Plan;
 use crate::world::{Servers, World};
-use crate::writer::Writer;
 
 const WRITERS: u64 = 4;
+const VISITORS: u64 = 3;
 /// The writers go on for so long when the last fault is over.
 const AFTER: Duration = Duration::from_millis(300);
 
@@ -44,18 +45,20 @@ pub(crate) async fn round(seed: u64, servers: &mut Servers) -> Report {
     let customer = world.orderings()[0].customer("Ada Yards").await.expect("no fault has begun");
     let ledger = Ledger::default();
     let stop = AtomicBool::new(false);
-    let writers = (0..WRITERS).map(|id| {
+    let client = |id: u64| {
         let random = StdRng::seed_from_u64(seed.wrapping_add(id << 32));
         let (ordering, billing) = (world.ordering_front(), world.billing_front());
-        Writer::new(id, ordering, billing, &customer, &ledger, random).run(&stop)
-    });
+        Client::new(id, ordering, billing, &customer, &ledger, random)
+    };
+    let writers = join_all((0..WRITERS).map(|id| client(id).write(&stop)));
+    let visitors = join_all((WRITERS..WRITERS + VISITORS).map(|id| client(id).visit(&stop)));
     let faults = async {
         join_all(plan.faults.iter().map(|fault| world.meet(fault))).await;
         sleep(AFTER).await;
         stop.store(true, Atomic::Relaxed);
     };
     let reader = FeedReader::default().run(world.orderings(), &stop);
-    let (_, (), seen) = join!(join_all(writers), faults, reader);
+    let (_, _, (), seen) = join!(writers, visitors, faults, reader);
     assert!(seen.is_empty(), "the feed: {seen:#?}");
     oracle::check(&world, &ledger).await;
 

@@ -1,4 +1,4 @@
-//! A client that writes what comes to its mind, approves, follows links, and keeps book.
+//! A client that writes what comes to its mind, or follows links and approves, and keeps book.
 
 use std::sync::atomic::{AtomicBool, Ordering as Atomic};
 use std::time::Duration;
@@ -20,7 +20,7 @@ const BREATH: Duration = Duration::from_millis(5);
 /// So many of the newest orders are written more often than others, by all writers at once.
 const HOT: usize = 10;
 
-pub(crate) struct Writer<'a> {
+pub(crate) struct Client<'a> {
     id: u64,
     ordering: Ordering,
     billing: Billing,
@@ -30,7 +30,7 @@ pub(crate) struct Writer<'a> {
     written: u64,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> Client<'a> {
     pub(crate) fn new(
         id: u64,
         ordering: Ordering,
@@ -43,15 +43,24 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes until `stop`; every creation that was begun is brought to its end.
-    pub(crate) async fn run(mut self, stop: &AtomicBool) {
+    pub(crate) async fn write(mut self, stop: &AtomicBool) {
         while !stop.load(Atomic::Relaxed) {
-            match self.random.random_range(0..14) {
-                0 => self.create().await,
-                1 => self.create_nested().await,
-                2 => self.change_nested().await,
-                3..=4 => self.approve().await,
-                5..=6 => self.follow_link().await,
+            match self.random.random_range(0..10) {
+                0..=1 => self.create().await,
+                2 => self.create_nested().await,
+                3 => self.change_nested().await,
                 _ => self.change().await,
+            }
+            sleep(BREATH).await;
+        }
+    }
+
+    /// Follows links and approves until `stop`, as people do in a browser.
+    pub(crate) async fn visit(mut self, stop: &AtomicBool) {
+        while !stop.load(Atomic::Relaxed) {
+            match self.random.random_range(0..3) {
+                0 => self.approve().await,
+                _ => self.follow_link().await,
             }
             sleep(BREATH).await;
         }
