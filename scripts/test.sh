@@ -19,10 +19,13 @@ throwaway PostgreSQL server that it starts and removes itself.
                until Ctrl-C. In another terminal, after those exports:
                cargo build --workspace --bins && cargo test -p ordering
 
+Some tests mount a small disk in a namespace of their own: as root, or as a user who
+may make namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0).
+
 What is missing is installed with apt-get as root or with passwordless sudo
-(PostgreSQL server programs, Chromium and its driver, Python), with rustup
-(rustfmt, clippy) and with pip, below target (schemathesis). Where that is not
-allowed, the script says what to install and stops.
+(PostgreSQL server programs, Chromium and its driver, Python, libfaketime), with
+rustup (rustfmt, clippy) and with pip, below target (schemathesis). Where that is
+not allowed, the script says what to install and stops.
 
 Set for the tests; those marked * are kept when they are set already:
   LOCKSTEP_TEST_POSTGRES   the throwaway server: postgres://postgres@127.0.0.1:PORT/postgres
@@ -31,6 +34,7 @@ Set for the tests; those marked * are kept when they are set already:
   LOCKSTEP_CHROMIUM      * the browser, and
   LOCKSTEP_CHROMEDRIVER  *   its WebDriver server, of the same version
   LOCKSTEP_SCHEMATHESIS  * schemathesis, which holds the services against openapi.json
+  LOCKSTEP_FAKETIME      * libfaketimeMT.so.1, which moves the clock of a program
   LOCKSTEP_REAL_DATA     * directory of online-retail-10k.csv, if there is one
 HELP
 }
@@ -73,6 +77,16 @@ find_browser() {
     is_pair chromium-browser chromedriver
 }
 
+find_faketime() {
+  local file
+  for file in "${LOCKSTEP_FAKETIME:-}" /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib*/faketime/libfaketimeMT.so.1; do
+    [ -f "$file" ] || continue
+    LOCKSTEP_FAKETIME=$file
+    return 0
+  done
+  return 1
+}
+
 find_c_compiler() { command -v cc >/dev/null; }
 
 find_schemathesis() { [ -x "${LOCKSTEP_SCHEMATHESIS:-/none}" ]; }
@@ -90,6 +104,7 @@ look_for_packages() {
   find_c_compiler || missing+=(gcc libc6-dev)
   find_postgres || missing+=(postgresql)
   find_python || missing+=(python3 python3-venv)
+  find_faketime || missing+=(libfaketime)
   if find_browser; then return; fi
   if is_ubuntu; then
     missing+=(chromium-browser chromium-chromedriver fonts-dejavu-core) # snaps behind these names
@@ -104,7 +119,8 @@ need_packages() {
   local advice="Install: sudo apt-get install ${missing[*]}
 Elsewhere: a C compiler, PostgreSQL's server programs (initdb, pg_ctl, postgres, pg_basebackup; their
 directory in LOCKSTEP_PG_BIN), Chromium with a driver of the same version (LOCKSTEP_CHROMIUM,
-LOCKSTEP_CHROMEDRIVER), and Python 3.10 or later with venv and pip."
+LOCKSTEP_CHROMEDRIVER), Python 3.10 or later with venv and pip, and libfaketime (libfaketimeMT.so.1 in
+LOCKSTEP_FAKETIME)."
   local as_root=()
   [ "$(id -u)" = 0 ] || as_root=(sudo -n)
   if ! command -v apt-get >/dev/null || ! ${as_root[@]+"${as_root[@]}"} true 2>/dev/null; then
@@ -228,7 +244,8 @@ if [ "$(id -u)" = 0 ]; then # PostgreSQL refuses to run as root
   LOCKSTEP_PG_USER=postgres
   id postgres >/dev/null 2>&1 || LOCKSTEP_PG_USER=nobody
 fi
-export LOCKSTEP_PG_BIN LOCKSTEP_PG_USER LOCKSTEP_CHROMIUM LOCKSTEP_CHROMEDRIVER LOCKSTEP_SCHEMATHESIS
+export LOCKSTEP_PG_BIN LOCKSTEP_PG_USER LOCKSTEP_CHROMIUM LOCKSTEP_CHROMEDRIVER LOCKSTEP_SCHEMATHESIS \
+  LOCKSTEP_FAKETIME
 if [ -z "${LOCKSTEP_REAL_DATA:-}" ] && [ -e ../shared/data/online-retail-10k.csv ]; then
   LOCKSTEP_REAL_DATA=$(cd ../shared/data && pwd)
 fi
@@ -244,7 +261,7 @@ start_postgres
 
 if [ -n "$services" ]; then
   for name in LOCKSTEP_TEST_POSTGRES LOCKSTEP_PG_BIN LOCKSTEP_PG_USER LOCKSTEP_CHROMIUM LOCKSTEP_CHROMEDRIVER \
-    LOCKSTEP_SCHEMATHESIS LOCKSTEP_REAL_DATA; do
+    LOCKSTEP_SCHEMATHESIS LOCKSTEP_FAKETIME LOCKSTEP_REAL_DATA; do
     [ -z "${!name+set}" ] || printf 'export %s=%q\n' "$name" "${!name}"
   done
   say "PostgreSQL is running; Ctrl-C stops and removes it"

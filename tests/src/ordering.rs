@@ -88,6 +88,17 @@ impl Ordering {
         change(self.request(Method::DELETE, &path), version).await
     }
 
+    /// Writes a customer with an order under a key; the transaction's id.
+    pub async fn nested(&self, document: &Value, key: &str) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Written {
+            id: String,
+        }
+        let request = self.request(Method::PUT, "/api/v1/nested/orders").json(document);
+        let written: Written = change(request.header("Idempotency-Key", key), None).await?;
+        Ok(written.id)
+    }
+
     /// All orders in any state, by rising number.
     pub async fn all_orders(&self) -> Result<Vec<Order>> {
         #[derive(Deserialize)]

@@ -80,7 +80,7 @@ problem_codes! {
     UpstreamInvalid "upstream-invalid" 502 "The other system's answer cannot be used"
         "The other system answered, but not with what was agreed. Nothing was changed; the details are in the log under the request id.";
     Unavailable "unavailable" 503 "The service is not available right now"
-        "Usually the database cannot be reached. Nothing was changed; try again in a moment.";
+        "Usually the database cannot be reached. Try again in a moment. A change that was asked for has been made as a whole or not at all; sent again with the same `If-Match` or `Idempotency-Key`, it is not made twice.";
     UpstreamUnavailable "upstream-unavailable" 503 "The other system is not available"
         "The other system cannot be reached or reports a fault of its own. Nothing was changed; try again in a moment.";
     StaleProvider "stale-provider" 503 "This provider is of the past"

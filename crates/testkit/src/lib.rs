@@ -7,6 +7,7 @@
 //! | [`postgres`] | a fresh database on the shared server, or a server that may be killed |
 //! | [`sqlite`] | a database file in a directory of its own |
 //! | [`process`] | `ordering`, `billing` or `lockstep` as a real process |
+//! | [`disk`] | a disk so small that a test can fill it |
 //! | [`net`] | a free port that stays free |
 //! | [`wait`] | polling for a condition, with a deadline |
 //!
@@ -18,6 +19,7 @@
     reason = "databases and ports of tests are to differ from run to run: nothing here is decided"
 )]
 
+pub mod disk;
 pub mod net;
 pub mod postgres;
 pub mod process;

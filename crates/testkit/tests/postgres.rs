@@ -1,8 +1,10 @@
 //! The test server and the test databases themselves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection, Row};
+use testkit::disk::SmallDisk;
 use testkit::{postgres, wait};
 
 async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
@@ -50,6 +52,35 @@ async fn a_killed_server_comes_back_with_all_that_was_committed() {
         connect(&url).await.is_ok()
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_frozen_server_answers_nobody_until_it_goes_on() {
+    let server = postgres::Server::start().await;
+    let url = server.url("postgres");
+    server.freeze();
+    let answer = tokio::time::timeout(Duration::from_millis(300), connect(&url)).await;
+    assert!(answer.is_err(), "{answer:?}");
+    server.thaw();
+    connect(&url).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_whose_disk_was_full_works_again() {
+    let disk = Arc::new(SmallDisk::new(128));
+    let mut server = postgres::Server::start_on(disk.clone()).await;
+    let url = server.create_database("small").await;
+    let write = async || {
+        let mut connection = connect(&url).await?;
+        let rows = "CREATE TABLE t AS SELECT repeat('x', 1000) FROM generate_series(1, 5000)";
+        sqlx::raw_sql(rows).execute(&mut connection).await
+    };
+    disk.fill();
+    let refused = write().await.unwrap_err().to_string();
+    assert!(refused.contains("No space left"), "{refused}");
+    disk.clear();
+    server.ensure_running().await;
+    write().await.unwrap();
 }
 
 #[tokio::test]

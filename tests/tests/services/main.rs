@@ -1,7 +1,6 @@
 //! The real programs on real databases: what they promise to each other and to the people who run
 //! them. One program for all of these tests, so that the long ones run beside the short ones.
 
-mod chaos;
 mod descriptions;
 mod dispatch;
 mod integration_guide;

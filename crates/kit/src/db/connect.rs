@@ -124,8 +124,15 @@ impl Db<Sqlite> {
             // A commit that was reported must survive a power cut.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT);
-        let pool =
-            |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(BUSY_TIMEOUT);
+        let pool = |size| {
+            SqlitePoolOptions::new()
+                .max_connections(size)
+                .acquire_timeout(BUSY_TIMEOUT)
+                // SQLite ends a transaction by itself when the disk is full or fails. sqlx then has
+                // nothing to roll back, takes the transaction for open, and could never begin
+                // another on this connection: it is closed, and a new one made.
+                .before_acquire(|conn, _| Box::pin(async { Ok(!conn.is_in_transaction()) }))
+        };
         let writers = pool(1).connect_with(options.clone()).await?;
         Ok(Self { readers: pool(8).connect_lazy_with(options), writers })
     }
@@ -222,6 +229,28 @@ mod tests {
         let Err(error) = Db::<Postgres>::connect(&options).await else { panic!("connected") };
         assert!(error.is_unavailable());
         assert!(chain(&error).contains("onnection refused"), "{}", chain(&error));
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_is_written_to_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Db::<Sqlite>::open(&directory.path().join("test.db")).await.unwrap();
+        // The one connection that writes: the limit counts for it alone.
+        let mut conn = db.writers.acquire().await.unwrap();
+        sqlx::raw_sql("create table t (x); pragma max_page_count = 2")
+            .execute(&mut *conn)
+            .await
+            .unwrap();
+        drop(conn);
+        let mut tx = db.begin().await.unwrap();
+        let fill = sqlx::raw_sql("insert into t values (zeroblob(100000))").execute(&mut *tx).await;
+        let error = Error::from(fill.unwrap_err());
+        assert!(error.is_unavailable() && chain(&error).contains("full"), "{}", chain(&error));
+        drop(tx);
+
+        let mut tx = db.begin().await.unwrap();
+        sqlx::raw_sql("insert into t values (1)").execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     #[test]

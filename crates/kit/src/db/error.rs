@@ -6,7 +6,8 @@ use super::DatabaseUrl;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database cannot be reached, is shutting down, full, or too busy; or the transaction
-    /// lost against another one. Nothing was changed; trying again may help.
+    /// lost against another one. Trying again may help. Nothing was changed, unless the connection
+    /// broke off while a transaction was being committed: then all of it may have been.
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),
     /// A unique index refused a row.

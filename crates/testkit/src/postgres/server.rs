@@ -5,6 +5,7 @@ use std::{
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::database::execute;
+use crate::disk::SmallDisk;
 use crate::net::free_port;
 
 /// A start takes a second; a recovery after [`Server::kill`] a few more on a busy machine.
@@ -35,6 +37,8 @@ pub struct Server {
     programs: PathBuf,
     user: Option<User>,
     directory: TempDir,
+    /// Where its data is, when not in the directory.
+    disk: Option<Arc<SmallDisk>>,
     port: u16,
     running: Option<Child>,
 }
@@ -45,7 +49,15 @@ impl Server {
     /// # Panics
     /// When there are no server programs, or they fail: with their log.
     pub async fn start() -> Self {
-        Self::start_as(false).await
+        Self::start_as(false, None).await
+    }
+
+    /// Like [`start`](Self::start), with its data on this disk: about 40 MB to begin with.
+    ///
+    /// # Panics
+    /// When there are no server programs, or they fail: with their log.
+    pub async fn start_on(disk: Arc<SmallDisk>) -> Self {
+        Self::start_as(false, Some(disk)).await
     }
 
     /// Like [`start`](Self::start), with every commit on disk before it is reported, as in
@@ -54,15 +66,16 @@ impl Server {
     /// # Panics
     /// When there are no server programs, or they fail: with their log.
     pub async fn start_durable() -> Self {
-        Self::start_as(true).await
+        Self::start_as(true, None).await
     }
 
-    async fn start_as(durable: bool) -> Self {
+    async fn start_as(durable: bool, disk: Option<Arc<SmallDisk>>) -> Self {
         let mut server = Self {
             durable,
             programs: programs(),
             user: user(),
             directory: tempfile::tempdir().expect("a temporary directory can be made"),
+            disk,
             port: free_port(),
             running: None,
         };
@@ -126,6 +139,40 @@ impl Server {
         }
     }
 
+    /// Halts it with all its processes (SIGSTOP): connections stay open and nothing answers.
+    pub fn freeze(&self) {
+        // The first process goes first: it starts the others.
+        self.signal_all(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on after [`freeze`](Self::freeze).
+    pub fn thaw(&self) {
+        self.signal_all(Signal::SIGCONT);
+    }
+
+    fn signal_all(&self, what: Signal) {
+        let Some(child) = &self.running else { return };
+        signal(child, what);
+        for pid in children(child.id()) {
+            let _ = kill(pid, what); // may have ended by itself
+        }
+    }
+
+    /// Starts it again if it has ended by itself, as it may when its disk is full.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn ensure_running(&mut self) {
+        let ended = self
+            .running
+            .as_mut()
+            .is_none_or(|child| child.try_wait().expect("the server can be waited for").is_some());
+        if ended {
+            self.running = None;
+            self.start_again().await;
+        }
+    }
+
     /// The address of a database in the form that the services take: `postgres://…`.
     pub fn url(&self, database: &str) -> String {
         self.options().database(database).to_url_lossy().into()
@@ -151,7 +198,7 @@ impl Server {
 
     /// Where its data is: for a copy, a restore, or settings of the test's own.
     pub fn data(&self) -> PathBuf {
-        self.directory.path().join("data")
+        self.disk.as_ref().map_or(self.directory.path(), |disk| disk.path()).join("data")
     }
 
     /// What it has logged so far.
@@ -173,12 +220,25 @@ impl Server {
 
     /// A server program, as the user that it may run as, in a directory that this user may enter.
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
+        let program = self.programs.join(program);
+        let mut command = match &self.disk {
+            Some(disk) => {
+                let user = self.user.as_ref().map(|user| (user.uid, user.gid));
+                let words = disk.enter_as(user);
+                let mut command = Command::new(&words[0]); // enter_as gives a program
+                command.args(&words[1..]).arg(program);
+                command
+            }
+            None => {
+                let mut command = Command::new(program);
+                if let Some(user) = &self.user {
+                    command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+                }
+                command
+            }
+        };
         command.arg("-D").arg(self.data()).current_dir(self.directory.path());
         command.stdin(Stdio::null());
-        if let Some(user) = &self.user {
-            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-        }
         command
     }
 
@@ -205,6 +265,8 @@ impl Server {
             } else {
                 &["-c", "fsync=off", "-c", "full_page_writes=off"]
             })
+            // Its log must not fill a small disk by itself.
+            .args(if self.disk.is_some() { &["-c", "max_wal_size=64MB"][..] } else { &[] })
             .process_group(0) // Ctrl-C in the terminal is for the test, whose drop ends this
             .stdout(log.try_clone().expect("the log can be shared"))
             .stderr(log)

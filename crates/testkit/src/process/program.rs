@@ -25,6 +25,8 @@ use super::Service;
 #[derive(Debug, Clone)]
 pub struct Program {
     path: PathBuf,
+    /// The words before it; empty as a rule.
+    under: Vec<OsString>,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
 }
@@ -44,7 +46,7 @@ impl Program {
             "{} is not there: run cargo build --workspace --bins, or set {variable}",
             path.display()
         );
-        Self { path, args: Vec::new(), env: Vec::new() }
+        Self { path, under: Vec::new(), args: Vec::new(), env: Vec::new() }
     }
 
     /// Adds an argument.
@@ -68,11 +70,30 @@ impl Program {
         self
     }
 
+    /// Lets another program start it, which becomes this one: `words` are that program and its
+    /// arguments.
+    #[must_use]
+    pub fn under(mut self, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.under.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self
+    }
+
     /// Starts it and returns once it listens.
     ///
     /// # Panics
     /// With its log, when it ends before that or takes longer than a minute.
     pub async fn start(&self) -> Service {
+        self.try_start().await.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// Like [`start`](Self::start), for a test in which it may have good reason not to listen.
+    ///
+    /// # Errors
+    /// With its log, when it ends before it listens.
+    ///
+    /// # Panics
+    /// With its log, when it takes longer than a minute.
+    pub async fn try_start(&self) -> Result<Service, String> {
         Service::start(self.command()).await
     }
 
@@ -84,7 +105,9 @@ impl Program {
 
     /// With an environment that says the same on every machine.
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
+        let mut words = self.under.iter().map(OsString::as_os_str).chain([self.path.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default()); // the path, at the latest
+        command.args(words);
         for (name, _) in env::vars_os() {
             let text = name.to_string_lossy();
             let settings = ["ORDERING_", "BILLING_", "LOCKSTEP_", "LOG_FORMAT", "RUST_LOG"];

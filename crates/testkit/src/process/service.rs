@@ -29,7 +29,8 @@ pub struct Service {
 }
 
 impl Service {
-    pub(super) async fn start(mut command: Command) -> Self {
+    /// Why not, with its log, when it ends instead of listening.
+    pub(super) async fn start(mut command: Command) -> Result<Self, String> {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let log = File::create(directory.path().join("log")).expect("the log can be written");
         // A file, not a pipe: nobody has to read along for the program to go on.
@@ -42,11 +43,13 @@ impl Service {
             let ended = service.exit_status();
             let log = service.log();
             if let Some(status) = ended {
-                panic!("{command:?} ended with {status} instead of listening:\n{log}");
+                return Err(format!(
+                    "{command:?} ended with {status} instead of listening:\n{log}"
+                ));
             }
             if let Some(address) = listening_address(&log) {
                 service.address = address;
-                return service;
+                return Ok(service);
             }
             assert!(
                 Instant::now() < deadline,
@@ -161,7 +164,7 @@ mod tests {
     async fn knows_the_address_and_the_end_of_what_it_started() {
         let script = "trap 'echo bye; exit 3' TERM; echo listening addr=127.0.0.1:1 >&2;
             while :; do sleep 0.01; done";
-        let mut service = Service::start(shell(script)).await;
+        let mut service = Service::start(shell(script)).await.unwrap();
         assert_eq!(service.url(), "http://127.0.0.1:1");
         assert_eq!(service.exit_status(), None);
         assert_eq!(service.terminate(Duration::from_secs(10)).await.code(), Some(3));
@@ -170,15 +173,16 @@ mod tests {
 
     #[tokio::test]
     async fn kills() {
-        let mut service = Service::start(shell("echo listening addr=x:1; exec sleep 60")).await;
+        let started = Service::start(shell("echo listening addr=x:1; exec sleep 60")).await;
+        let mut service = started.unwrap();
         service.freeze();
         service.kill();
         assert_eq!(service.exit_status().and_then(|status| status.signal()), Some(9));
     }
 
     #[tokio::test]
-    #[should_panic(expected = "no such table")]
     async fn shows_why_it_did_not_start() {
-        Service::start(shell("echo no such table; exit 1")).await;
+        let why = Service::start(shell("echo no such table; exit 1")).await.unwrap_err();
+        assert!(why.contains("no such table"), "{why}");
     }
 }

@@ -1,16 +1,14 @@
 //! What the writers did and were told, to be held against what is there in the end.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 
-use contract::order::Order;
-use contract::order::OrderState::{Confirmed, Deleted, Draft};
+use contract::order::{Order, OrderState};
 use e2e::billing::Invoice;
 
 /// What a write wants.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// A new content, with this note.
     Edit(String),
     /// Draft to confirmed.
@@ -24,12 +22,14 @@ pub(super) enum Action {
 struct Write {
     base: i64,
     action: Action,
-    /// Whether it was answered with success; else the connection broke off, and it may be there.
+    /// Whether it was answered with success; else it may be there all the same.
     accepted: bool,
 }
 
-#[derive(Default, Debug)]
+#[derive(Debug)]
 struct Entry {
+    /// Draft, or confirmed at once.
+    created_in: OrderState,
     /// The note that the order was created with.
     created_as: String,
     writes: Vec<Write>,
@@ -37,7 +37,7 @@ struct Entry {
 
 /// Everything that was accepted or may have been.
 #[derive(Default, Debug)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     orders: Mutex<BTreeMap<i64, Entry>>,
     /// Numbers of approved invoices by id.
     approvals: Mutex<BTreeMap<String, String>>,
@@ -49,21 +49,23 @@ impl Ledger {
     }
 
     /// An order was created, with this note; a repetition of the request gave it again.
-    pub(super) fn created(&self, order: &Order, note: &str) {
+    pub(crate) fn created(&self, number: i64, state: OrderState, note: &str) {
         let mut orders = self.orders();
-        let entry = orders
-            .entry(order.number)
-            .or_insert_with(|| Entry { created_as: note.to_owned(), writes: Vec::new() });
-        assert_eq!(entry.created_as, note, "order {} was given out twice", order.number);
+        let entry = orders.entry(number).or_insert_with(|| Entry {
+            created_in: state,
+            created_as: note.to_owned(),
+            writes: Vec::new(),
+        });
+        assert_eq!(entry.created_as, note, "order {number} was given out twice");
     }
 
     /// A write was accepted.
-    pub(super) fn accepted_write(&self, number: i64, base: i64, action: Action) {
+    pub(crate) fn accepted_write(&self, number: i64, base: i64, action: Action) {
         self.write(number, Write { base, action, accepted: true });
     }
 
     /// Whether a write was carried out is not known.
-    pub(super) fn unknown_write(&self, number: i64, base: i64, action: Action) {
+    pub(crate) fn unknown_write(&self, number: i64, base: i64, action: Action) {
         self.write(number, Write { base, action, accepted: false });
     }
 
@@ -73,7 +75,7 @@ impl Ledger {
     }
 
     /// An invoice was approved, and given this number.
-    pub(super) fn approved(&self, invoice: &Invoice) {
+    pub(crate) fn approved(&self, invoice: &Invoice) {
         let number = invoice.number.clone().expect("an approved invoice has a number");
         let mut approvals = self.approvals.lock().expect("no writer panics while it holds it");
         let known = approvals.entry(invoice.id.clone()).or_insert_with(|| number.clone());
@@ -81,19 +83,25 @@ impl Ledger {
     }
 
     /// The orders so far.
-    pub(super) fn numbers(&self) -> Vec<i64> {
+    pub(crate) fn numbers(&self) -> Vec<i64> {
         self.orders().keys().copied().collect()
     }
 
     /// How many writes were accepted, creations included.
-    pub(super) fn accepted(&self) -> usize {
+    pub(crate) fn accepted(&self) -> usize {
         let orders = self.orders();
         let writes = orders.values().flat_map(|entry| &entry.writes);
         orders.len() + writes.filter(|write| write.accepted).count()
     }
 
+    /// How many writes may have been carried out or not.
+    pub(crate) fn unknown(&self) -> usize {
+        let orders = self.orders();
+        orders.values().flat_map(|entry| &entry.writes).filter(|write| !write.accepted).count()
+    }
+
     /// Where what is there contradicts what was accepted.
-    pub(super) fn contradictions(&self, orders: &[Order], invoices: &[Invoice]) -> Vec<String> {
+    pub(crate) fn contradictions(&self, orders: &[Order], invoices: &[Invoice]) -> Vec<String> {
         let entries = self.orders();
         let mut wrong = Vec::new();
         let there: Vec<_> = orders.iter().map(|order| order.number).collect();
@@ -124,7 +132,7 @@ impl Entry {
     ///
     /// Several may be told that their confirmation, or deletion, is done: it is one and the same.
     fn contradiction(&self, order: &Order) -> Option<String> {
-        let mut possible = HashSet::from([(Draft.as_str(), self.created_as.clone())]);
+        let mut possible = HashSet::from([(self.created_in.as_str(), self.created_as.clone())]);
         for base in 1..order.version {
             let of_base = || self.writes.iter().filter(move |write| write.base == base);
             let accepted: HashSet<_> =
@@ -138,8 +146,8 @@ impl Entry {
             }
             let made = |before: &(&'static str, String), action: &Action| match action {
                 Action::Edit(note) => (before.0, note.clone()),
-                Action::Confirm => (Confirmed.as_str(), before.1.clone()),
-                Action::Delete => (Deleted.as_str(), before.1.clone()),
+                Action::Confirm => (OrderState::Confirmed.as_str(), before.1.clone()),
+                Action::Delete => (OrderState::Deleted.as_str(), before.1.clone()),
             };
             possible = possible
                 .iter()
@@ -154,15 +162,5 @@ impl Entry {
         let whole = note.ends_with(&format!("x{}", order.lines[0].quantity));
         let explained = whole && possible.contains(&(order.state.as_str(), note));
         (!explained).then(|| format!("state and content should be {possible:?}"))
-    }
-}
-
-impl fmt::Display for Ledger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let orders = self.orders();
-        let writes = || orders.values().flat_map(|entry| &entry.writes);
-        let accepted = writes().filter(|write| write.accepted).count();
-        let unknown = writes().count() - accepted;
-        write!(f, "{accepted} writes accepted, {unknown} broken off")
     }
 }
