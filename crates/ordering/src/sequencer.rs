@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::feed::SequenceNr;
+use contract::problem::ProblemCode;
 use kit::clock::SharedClock;
 use kit::db;
 use kit::http::health::Heartbeat;
 use kit::lifecycle::BoxError;
-use kit::telemetry::gauge_value;
+use kit::telemetry::{self, gauge_value};
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -113,6 +114,7 @@ impl Sequencer {
     /// # Errors
     /// Never so far; a loop that ends is a failure of the process.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), BoxError> {
+        begin_metrics();
         let mut measuring = interval(MEASURE_INTERVAL);
         measuring.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
@@ -147,6 +149,19 @@ impl Sequencer {
             }
         }
         Ok(())
+    }
+}
+
+/// Lets what is counted here be there from the start, at 0, rather than with the first event.
+fn begin_metrics() {
+    // What is counted before the recorder is there is lost.
+    telemetry::metrics();
+    metrics::counter!("ordering_stamped_orders_total").increment(0);
+    for reason in EpochReason::NOTICED {
+        metrics::counter!("ordering_epochs_begun_total", "reason" => reason.as_str()).increment(0);
+    }
+    for code in [ProblemCode::FeedReset, ProblemCode::FeedUnknown, ProblemCode::StaleProvider] {
+        metrics::counter!("ordering_refused_tokens_total", "code" => code.as_str()).increment(0);
     }
 }
 

@@ -223,6 +223,9 @@ impl EpochReason {
     pub const ALL: [Self; 5] =
         [Self::Created, Self::ByHand, Self::Failover, Self::Restored, Self::LostHistory];
 
+    /// Those that the service notices by itself.
+    pub const NOTICED: [Self; 3] = [Self::Failover, Self::Restored, Self::LostHistory];
+
     /// The word for it in the database, in metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
