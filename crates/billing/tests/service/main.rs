@@ -16,6 +16,7 @@ mod problems;
 mod quarantine;
 mod representations;
 mod rereading;
+mod sweeping;
 mod watchdog;
 
 /// Makes each case a test of its own on both databases: `case::sqlite` and `case::postgres`.

@@ -144,7 +144,7 @@ pub(super) async fn of_order(
         let page = page(&state, invoice, siblings).await?;
         let notice = params.text("notice").and_then(Decision::parse);
         let notice = notice.filter(|decision| page.shows(*decision)).map(Notice::Decided);
-        return Ok(InvoicePage { doubt, notice, ..page }.into_response());
+        return Ok(InvoicePage { notice, doubt, ..page }.into_response());
     }
     match state.store.order(number).await? {
         Some(order) => {
