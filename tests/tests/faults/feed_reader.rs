@@ -35,7 +35,10 @@ impl FeedReader {
             match came {
                 Some(0) if was_stopped && is_stamped(ordering).await => break,
                 // Else it would meet each number once.
-                Some(0) if !was_stopped => self.start_over(),
+                Some(0) if !was_stopped => {
+                    self.start_over();
+                    sleep(PAUSE).await;
+                }
                 Some(1..) => {}
                 _ => sleep(PAUSE).await,
             }
