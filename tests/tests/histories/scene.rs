@@ -10,6 +10,7 @@ use e2e::billing::{Billing, Invoice, StoredOrder};
 use e2e::equal::{until_equal, until_equal_but_lost};
 use e2e::ordering::{Ordering, content};
 use e2e::pair::{Database, Engine, Node, Pair, billing_program, ordering_program};
+use reqwest::header::LOCATION;
 use testkit::net::free_port;
 use testkit::process::Program;
 use testkit::wait;
@@ -186,9 +187,9 @@ impl Scene {
         assert!(page.contains("of the past"), "{page}");
         assert!(self.metric("billing_refused_epochs_total").await > 0.0);
         // A single order is an answer of the past as well.
-        let shared = self.shared.untouched;
-        assert_eq!(self.billing.follow_link(shared).await.unwrap().status(), 303);
-        let (status, page) = self.billing.page(&format!("/orders/{shared}/invoice")).await;
+        let link = self.billing.follow_link(self.shared.untouched).await.unwrap();
+        assert_eq!(link.status(), 303);
+        let (status, page) = self.billing.page(link.headers()[LOCATION].to_str().unwrap()).await;
         assert!(status == 200 && page.contains("out of date"), "{page}");
         assert_eq!(self.holdings().await, before, "billing keeps what it has");
         let token_now = self.billing.pull_status().await.unwrap().continuation_token;
@@ -203,7 +204,8 @@ impl Scene {
     /// Waits until ordering is in a later epoch than this, which nobody announced.
     pub(super) async fn begins_an_epoch_after(&self, epoch: Epoch) -> Epoch {
         wait::value("ordering notices and begins a new epoch", SOON, async || {
-            Some(self.epoch().await).filter(|now| *now > epoch)
+            // It may have lost its connections a moment ago.
+            Some(self.ordering.status().await.ok()?.epoch).filter(|now| *now > epoch)
         })
         .await
     }
