@@ -29,7 +29,7 @@ not allowed, the script says what to install and stops.
 
 Set for the tests; those marked * are kept when they are set already:
   LOCKSTEP_TEST_POSTGRES   the throwaway server: postgres://postgres@127.0.0.1:PORT/postgres
-  LOCKSTEP_PG_BIN        * directory of initdb, postgres, pg_basebackup
+  LOCKSTEP_PG_BIN        * directory of initdb, postgres, pg_dump and the like
   LOCKSTEP_PG_USER         when root: the user that PostgreSQL servers run as; else empty
   LOCKSTEP_CHROMIUM      * the browser, and
   LOCKSTEP_CHROMEDRIVER  *   its WebDriver server, of the same version
@@ -49,7 +49,7 @@ find_postgres() { # the newest complete set of server programs
   for dir in ${LOCKSTEP_PG_BIN:-} \
     $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV) \
     $(dirname -- "$(readlink -f -- "$(command -v initdb || echo /none/initdb)")"); do
-    for program in initdb pg_ctl postgres pg_basebackup; do
+    for program in initdb pg_ctl postgres pg_basebackup pg_dump pg_restore; do
       [ -x "$dir/$program" ] || continue 2
     done
     LOCKSTEP_PG_BIN=$dir
@@ -117,8 +117,8 @@ need_packages() {
   look_for_packages
   [ ${#missing[@]} != 0 ] || return 0
   local advice="Install: sudo apt-get install ${missing[*]}
-Elsewhere: a C compiler, PostgreSQL's server programs (initdb, pg_ctl, postgres, pg_basebackup; their
-directory in LOCKSTEP_PG_BIN), Chromium with a driver of the same version (LOCKSTEP_CHROMIUM,
+Elsewhere: a C compiler, PostgreSQL's programs (initdb, pg_ctl, postgres, pg_basebackup, pg_dump,
+pg_restore; their directory in LOCKSTEP_PG_BIN), Chromium with a driver of the same version (LOCKSTEP_CHROMIUM,
 LOCKSTEP_CHROMEDRIVER), Python 3.10 or later with venv and pip, and libfaketime (libfaketimeMT.so.1 in
 LOCKSTEP_FAKETIME)."
   local as_root=()

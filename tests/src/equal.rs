@@ -1,6 +1,6 @@
 //! Whether both sides are equal, read over HTTP only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use contract::feed::SequenceNr;
@@ -19,9 +19,23 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// # Panics
 /// With the differences that remain after `limit`.
 pub async fn until_equal(ordering: &Ordering, billing: &Billing, limit: Duration) {
+    until_equal_but_lost(ordering, billing, &BTreeSet::new(), limit).await;
+}
+
+/// Waits until billing has every order as ordering has it, and besides them exactly these numbers,
+/// of orders that ordering has lost, marked as missing at source.
+///
+/// # Panics
+/// With the differences that remain after `limit`.
+pub async fn until_equal_but_lost(
+    ordering: &Ordering,
+    billing: &Billing,
+    lost: &BTreeSet<i64>,
+    limit: Duration,
+) {
     let deadline = Instant::now() + limit;
     loop {
-        let found = differences(ordering, billing).await;
+        let found = differences(ordering, billing, lost).await;
         match found {
             Ok(differences) if differences.is_empty() => return,
             other if Instant::now() > deadline => {
@@ -32,20 +46,29 @@ pub async fn until_equal(ordering: &Ordering, billing: &Billing, limit: Duration
     }
 }
 
-/// How billing differs from ordering; empty when it does not.
+/// How billing differs from ordering, which has lost the orders with the numbers `lost`; empty when
+/// it does not.
 ///
 /// # Errors
 /// When one of them does not answer as asked.
-pub async fn differences(ordering: &Ordering, billing: &Billing) -> Result<Vec<String>> {
+pub async fn differences(
+    ordering: &Ordering,
+    billing: &Billing,
+    lost: &BTreeSet<i64>,
+) -> Result<Vec<String>> {
     let mut exposed = ordering.all_orders().await?;
     exposed.retain(|order| order.confirmed_at.is_some());
     // A prime, so that pages end anywhere.
     let feed = ordering.whole_feed(97).await?;
-    let copies = billing.all_orders().await?;
+    let (missing, copies): (Vec<_>, Vec<_>) = {
+        let copies = billing.all_orders().await?;
+        copies.into_iter().partition(|copy| lost.contains(&copy.order.number))
+    };
     let invoices = billing.invoices("").await?;
     let mut found = feed_differences(&exposed, &feed);
+    found.extend(missing_differences(lost, &missing));
     found.extend(copy_differences(&exposed, &copies));
-    found.extend(invoice_differences(&exposed, &invoices));
+    found.extend(invoice_differences(&exposed, lost, &invoices));
     found.extend(series_differences(&invoices));
     Ok(found)
 }
@@ -64,6 +87,17 @@ fn feed_differences(exposed: &[Order], feed: &[Order]) -> Vec<String> {
     sorted.sort_by_key(|order| order.number);
     if !sorted.into_iter().eq(exposed) {
         found.push(format!("feed: {} orders instead of these {}", feed.len(), exposed.len()));
+    }
+    found
+}
+
+/// Billing still holds the lost orders, all of them and each marked.
+fn missing_differences(lost: &BTreeSet<i64>, missing: &[StoredOrder]) -> Vec<String> {
+    let unmarked = missing.iter().filter(|copy| !copy.missing_at_source);
+    let mut found: Vec<_> =
+        unmarked.map(|copy| format!("billing: lost and not marked: {copy:?}")).collect();
+    if missing.len() != lost.len() {
+        found.push(format!("billing: {} of these lost ones: {lost:?}", missing.len()));
     }
     found
 }
@@ -91,8 +125,12 @@ fn copy_differences(exposed: &[Order], copies: &[StoredOrder]) -> Vec<String> {
 }
 
 /// A confirmed order has exactly one live invoice, which says what the order says; a deleted one
-/// has none.
-fn invoice_differences(exposed: &[Order], invoices: &[Invoice]) -> Vec<String> {
+/// has none. Those of lost orders are as they were.
+fn invoice_differences(
+    exposed: &[Order],
+    lost: &BTreeSet<i64>,
+    invoices: &[Invoice],
+) -> Vec<String> {
     let mut live: BTreeMap<i64, Vec<&Invoice>> = BTreeMap::new();
     for invoice in invoices.iter().filter(|invoice| invoice.is_live()) {
         live.entry(invoice.order_number).or_default().push(invoice);
@@ -105,6 +143,7 @@ fn invoice_differences(exposed: &[Order], invoices: &[Invoice]) -> Vec<String> {
             (_, live) => found.push(format!("invoices: order\n{order:?}\nhas these: {live:?}")),
         }
     }
+    live.retain(|number, _| !lost.contains(number));
     found.extend(live.keys().map(|number| format!("invoices: no order {number}")));
     found
 }

@@ -54,6 +54,59 @@ async fn a_killed_server_comes_back_with_all_that_was_committed() {
     .await;
 }
 
+/// The numbers in table `t`.
+async fn numbers(url: &str) -> Vec<i32> {
+    let mut connection = connect(url).await.unwrap();
+    let select = sqlx::query("SELECT x FROM t ORDER BY x");
+    select.fetch_all(&mut connection).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+async fn run(url: &str, sql: &'static str) {
+    let mut connection = connect(url).await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_standby_shows_what_it_has_replayed_and_is_promoted_with_it() {
+    let mut primary = postgres::Server::start().await;
+    let url = primary.create_database("shared").await;
+    run(&url, "CREATE TABLE t AS SELECT 1 AS x").await;
+    let standby = primary.start_standby().await;
+    let copy = standby.url("shared");
+    standby.catch_up(&primary).await;
+    assert_eq!(numbers(&copy).await, [1]);
+
+    standby.pause_replay().await;
+    run(&url, "INSERT INTO t VALUES (2)").await;
+    assert_eq!(numbers(&copy).await, [1]);
+    standby.resume_replay().await;
+    standby.catch_up(&primary).await;
+    assert_eq!(numbers(&copy).await, [1, 2]);
+
+    standby.cut_off().await;
+    run(&url, "INSERT INTO t VALUES (3)").await;
+    primary.kill();
+    standby.promote().await;
+    run(&copy, "INSERT INTO t VALUES (4)").await;
+    assert_eq!(numbers(&copy).await, [1, 2, 4]);
+    primary.start_again().await;
+    assert_eq!(numbers(&url).await, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_dump_is_restored_into_the_same_server_and_another_while_the_database_is_used() {
+    let (one, two) = (postgres::Server::start().await, postgres::Server::start().await);
+    let url = one.create_database("kept").await;
+    run(&url, "CREATE TABLE t AS SELECT 1 AS x").await;
+    let dump = one.dump("kept");
+    run(&url, "INSERT INTO t VALUES (2)").await;
+    let mut open = connect(&url).await.unwrap();
+    sqlx::raw_sql("SELECT 1").execute(&mut open).await.unwrap();
+    assert_eq!(one.restore(&dump, "kept").await, url);
+    assert_eq!(numbers(&url).await, [1]);
+    assert_eq!(numbers(&two.restore(&dump, "other_name").await).await, [1]);
+}
+
 #[tokio::test]
 async fn a_frozen_server_answers_nobody_until_it_goes_on() {
     let server = postgres::Server::start().await;

@@ -70,7 +70,17 @@ impl Server {
     }
 
     async fn start_as(durable: bool, disk: Option<Arc<SmallDisk>>) -> Self {
-        let mut server = Self {
+        let server = Self::without_data(durable, disk);
+        let mut initdb = server.program("initdb");
+        initdb.arg("-D").arg(server.data()).args(["-U", "postgres", "--auth=trust"]);
+        initdb.args(["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
+        run(initdb);
+        server.started().await
+    }
+
+    /// A server that will be: its data directory is not there yet.
+    pub(super) fn without_data(durable: bool, disk: Option<Arc<SmallDisk>>) -> Self {
+        let server = Self {
             durable,
             programs: programs(),
             user: user(),
@@ -80,20 +90,18 @@ impl Server {
             running: None,
         };
         server.give_to_user(server.directory.path());
-        let made = server
-            .command("initdb")
-            .args(["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"])
-            .arg("--no-sync")
-            .output()
-            .expect("initdb can be run");
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        server
+    }
+
+    /// The server, started for the first time.
+    pub(super) async fn started(mut self) -> Self {
         for _ in 0..5 {
-            if server.try_start().await {
-                return server;
+            if self.try_start().await {
+                return self;
             }
-            server.port = free_port(); // another program was quicker
+            self.port = free_port(); // another program was quicker
         }
-        panic!("PostgreSQL does not start:\n{}", server.log());
+        panic!("PostgreSQL does not start:\n{}", self.log());
     }
 
     /// Starts it again after [`stop`](Self::stop) or [`kill`](Self::kill): same data, same address.
@@ -196,6 +204,11 @@ impl Server {
         self.port
     }
 
+    /// Whether every commit is on disk before it is reported.
+    pub(super) fn is_durable(&self) -> bool {
+        self.durable
+    }
+
     /// Where its data is: for a copy, a restore, or settings of the test's own.
     pub fn data(&self) -> PathBuf {
         self.disk.as_ref().map_or(self.directory.path(), |disk| disk.path()).join("data")
@@ -206,7 +219,8 @@ impl Server {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    fn options(&self) -> PgConnectOptions {
+    /// How its superuser connects.
+    pub(super) fn options(&self) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")
             .port(self.port)
@@ -218,9 +232,10 @@ impl Server {
         self.directory.path().join("log")
     }
 
-    /// A server program, as the user that it may run as, in a directory that this user may enter.
-    fn command(&self, program: &str) -> Command {
-        let program = self.programs.join(program);
+    /// A program of PostgreSQL, as the user that it may run as, in a directory that this user may
+    /// enter and write to.
+    pub(super) fn program(&self, name: &str) -> Command {
+        let program = self.programs.join(name);
         let mut command = match &self.disk {
             Some(disk) => {
                 let user = self.user.as_ref().map(|user| (user.uid, user.gid));
@@ -237,8 +252,7 @@ impl Server {
                 command
             }
         };
-        command.arg("-D").arg(self.data()).current_dir(self.directory.path());
-        command.stdin(Stdio::null());
+        command.current_dir(self.directory.path()).stdin(Stdio::null());
         command
     }
 
@@ -257,7 +271,9 @@ impl Server {
             .open(self.log_path())
             .expect("the log can be written");
         let mut child = self
-            .command("postgres")
+            .program("postgres")
+            .arg("-D")
+            .arg(self.data())
             .args(["-p", &self.port.to_string()])
             .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
             .args(if self.durable {
@@ -294,6 +310,15 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Runs a program to its end.
+///
+/// # Panics
+/// With what it says, when it fails.
+pub(super) fn run(mut command: Command) {
+    let done = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 /// `LOCKSTEP_PG_BIN`, or else the newest version where Debian puts them.
