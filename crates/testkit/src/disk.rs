@@ -126,7 +126,8 @@ impl SmallDisk {
     /// # Panics
     /// While a file is open for writing: then the system does not allow it.
     pub fn set_read_only(&self, read_only: bool) {
-        let options = if read_only { "remount,ro" } else { "remount,rw" };
+        // Of this mount, not of the file system, which an ordinary user may not change.
+        let options = if read_only { "remount,bind,ro" } else { "remount,bind,rw" };
         let mut words = self.enter().into_iter();
         let mut command = Command::new(words.next().expect("it begins with a program"));
         command.args(words).args(["mount", "-o", options]).arg(self.path());
