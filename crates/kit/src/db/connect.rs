@@ -146,10 +146,10 @@ impl Db<Postgres> {
             // The pool has tried all the while and kept to itself why it failed. Trying once more
             // without it tells, or succeeds at last.
             Err(sqlx::Error::PoolTimedOut) => {
-                try_once(options).await?;
+                try_once(options).await.map_err(Error::Unavailable)?;
                 pool.connect_lazy_with(options.clone())
             }
-            connected => connected?,
+            connected => connected.map_err(Error::Unavailable)?,
         };
         Ok(Self { readers: pool.clone(), writers: pool })
     }
@@ -166,10 +166,10 @@ impl Db<Postgres> {
 }
 
 /// Connects once and hangs up.
-async fn try_once(options: &PgConnectOptions) -> Result<()> {
+async fn try_once(options: &PgConnectOptions) -> sqlx::Result<()> {
     let connected = timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(options)).await;
     let silent = |_| sqlx::Error::Io(io::Error::new(ErrorKind::TimedOut, "no answer in time"));
-    Ok(connected.map_err(silent)??.close().await?)
+    connected.map_err(silent)??.close().await
 }
 
 /// Whatever keeps a connection from being had is a fault of the moment for the request that wanted
@@ -229,6 +229,16 @@ mod tests {
         let Err(error) = Db::<Postgres>::connect(&options).await else { panic!("connected") };
         assert!(error.is_unavailable());
         assert!(chain(&error).contains("onnection refused"), "{}", chain(&error));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_hangs_up_is_not_available() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port);
+        let Err(error) = Db::<Postgres>::connect(&options).await else { panic!("connected") };
+        assert!(error.is_unavailable(), "{}", chain(&error));
     }
 
     #[tokio::test]
