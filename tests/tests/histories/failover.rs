@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use contract::feed::SequenceNr;
 use e2e::pair::Engine;
 use sqlx::{Connection, PgConnection};
 use testkit::postgres::Server;
@@ -10,19 +11,20 @@ use testkit::wait;
 use crate::SOON;
 use crate::scene::{Scene, live_invoice};
 
-/// Changes an order, and holds it so that the sequencer finds it held at every look.
-async fn change_and_hold(url: &str, number: i64) -> PgConnection {
-    let mut session = PgConnection::connect(url).await.unwrap();
-    let change = "update orders set note = 'not stamped', version = version + 1,
-        confirmed_sequence_nr = -1, unstamped_since = changed_at where number = $1";
-    assert_eq!(
-        sqlx::query(change).bind(number).execute(&mut session).await.unwrap().rows_affected(),
-        1
-    );
-    sqlx::raw_sql("begin").execute(&mut session).await.unwrap();
+/// Confirms the draft, and holds it so that it has no place in the feed while this session is open.
+async fn confirm_and_hold(scene: &Scene, url: &str) -> PgConnection {
+    let mut sequencer = PgConnection::connect(url).await.unwrap();
+    let mut holder = PgConnection::connect(url).await.unwrap();
+    // Nothing is stamped until the order is held.
+    let lock = "begin; select last_sequence_nr from feed_state for update";
+    sqlx::raw_sql(lock).execute(&mut sequencer).await.unwrap();
+    let draft = scene.change(scene.shared.draft, "anew", 4).await;
+    scene.ordering.confirm(draft.number, None).await.unwrap();
+    sqlx::raw_sql("begin").execute(&mut holder).await.unwrap();
     let hold = sqlx::query("select number from orders where number = $1 for update");
-    hold.bind(number).execute(&mut session).await.unwrap();
-    session
+    hold.bind(draft.number).fetch_one(&mut holder).await.unwrap();
+    sequencer.close().await.unwrap();
+    holder
 }
 
 #[tokio::test]
@@ -50,26 +52,24 @@ async fn a_standby_that_takes_over_is_noticed_and_the_old_primary_is_refused() {
     // The new history has come far by the time billing learns of it.
     scene.pair.billing.service().freeze();
     scene.pair.ordering.kill();
-    let unstamped = scene.shared.untouched;
-    let holder = change_and_hold(&new_url, unstamped).await;
     scene.ordering_goes_on_with(&new_url).await;
     let new_epoch = scene.begins_an_epoch_after(old_epoch).await;
     let created = scene.live("anew", 5).await;
     assert!(created.iter().any(|number| tail.contains(number)), "{created:?} after {tail:?}");
+    let holder = confirm_and_hold(&scene, &new_url).await;
     scene.pair.billing.service().thaw();
 
-    // An order that the re-read does not meet, because it is not stamped, is not lost.
-    let draft = scene.shared.draft;
     wait::until("what was lost is marked", SOON, async || {
-        let marked = async |number| scene.billing.order(number).await.unwrap().missing_at_source;
-        marked(last).await && marked(draft).await
+        scene.billing.order(last).await.unwrap().missing_at_source
     })
     .await;
+    // The re-read does not meet it, and yet it is not lost.
     let copy = wait::value("the order that is not stamped is pulled", SOON, async || {
-        scene.billing.order(unstamped).await.filter(|copy| copy.epoch == new_epoch)
+        scene.billing.order(scene.shared.draft).await.filter(|copy| copy.epoch == new_epoch)
     })
     .await;
-    assert!(!copy.missing_at_source && copy.order.note.as_deref() == Some("not stamped"));
+    assert_eq!(copy.order.confirmed_sequence_nr, SequenceNr::UNSTAMPED);
+    assert!(!copy.missing_at_source && copy.order.note.as_deref() == Some("anew"), "{copy:?}");
     holder.close().await.unwrap();
     scene.converges().await;
 
