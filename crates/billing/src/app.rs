@@ -1,5 +1,6 @@
 //! Puts the parts of the service together.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use kit::clock::{SharedClock, SystemClock};
@@ -17,12 +18,14 @@ use crate::pull::Puller;
 use crate::pull::client::FeedClient;
 use crate::settings::{Command, DispatchSettings, ServeSettings};
 use crate::store::{self, Store};
+use crate::verify::command::{self, Format};
+use crate::verify::{Job, PATIENCE, Verifier};
 
-/// Runs a command of the program to its end; [`serve`] ends with a signal.
+/// Runs a command of the program to its end, [`serve`] ends with a signal; how the program exits.
 ///
 /// # Errors
 /// Why it could not be done, for the person who started it.
-pub async fn run(command: Command) -> Result<(), BoxError> {
+pub async fn run(command: Command) -> Result<ExitCode, BoxError> {
     let clock: SharedClock = Arc::new(SystemClock);
     let random = Random::from_os();
     match command {
@@ -30,19 +33,17 @@ pub async fn run(command: Command) -> Result<(), BoxError> {
             let mut lifecycle = Lifecycle::new()?;
             let listener = listen(&settings).await?;
             serve(*settings, listener, &mut lifecycle, clock, random).await?;
-            Ok(lifecycle.run().await?)
+            lifecycle.run().await?;
         }
         Command::Migrate(database) => {
             open(&database.database_url).await?;
             println!("The schema of {} is up to date.", database.database_url);
-            Ok(())
         }
         Command::Pull { database, source } => {
             let store = open(&database.database_url).await?;
             let client = FeedClient::new(&source, Arc::clone(&clock))?;
             let counts = Puller::new(store, client, clock, random).pull_once().await?;
             println!("{counts}");
-            Ok(())
         }
         Command::ResetToken { to, database } => {
             database.database_url.expect_data()?;
@@ -58,9 +59,13 @@ pub async fn run(command: Command) -> Result<(), BoxError> {
                 Some(token) => println!("The next pull goes on from {token}."),
                 None => println!("The next pull reads from the beginning."),
             }
-            Ok(())
+        }
+        Command::Verify { repair, json, database, source } => {
+            let format = if json { Format::Json } else { Format::Text };
+            return Ok(command::run(&database, &source, repair, format, clock, random).await);
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Binds the address of the settings. Done before anything else: a service that may not listen, or a
@@ -97,8 +102,16 @@ pub async fn serve(
         let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
         Arc::new(Dispatcher::new(store, receiver, clock, random.clone()))
     });
+    let verifier = Verifier::new(
+        Arc::clone(&store),
+        Arc::clone(&puller),
+        Arc::clone(&clock),
+        random.clone(),
+        PATIENCE,
+    );
     let state = AppState {
         store,
+        verification: Arc::new(Job::new(verifier, Arc::clone(&clock))),
         puller: Arc::clone(&puller),
         expiry: Arc::clone(&expiry),
         dispatcher: dispatcher.clone(),
@@ -134,7 +147,7 @@ fn announce(dispatch: &DispatchSettings) {
 }
 
 /// Opens the database and brings its schema up to date.
-async fn open(url: &DatabaseUrl) -> Result<Arc<dyn Store>, OpenError> {
+pub(crate) async fn open(url: &DatabaseUrl) -> Result<Arc<dyn Store>, OpenError> {
     let opened = store::open(url).await;
     opened.map_err(|source| OpenError { url: url.clone(), source })
 }

@@ -9,6 +9,7 @@
 //! | [`expiry`] | the loop that lets invoices expire which nobody approves |
 //! | [`store`] | everything that is kept, behind one trait; SQL for both databases |
 //! | [`upstream`] | asking other systems, and the one table of what their faults are for our caller |
+//! | [`verify`] | whether both sides are equal, and repairing what differs |
 //! | [`http`] | the API, the deep link, the pages |
 //! | [`app`] | puts the parts together |
 //! | [`settings`], [`error`] | flags; the only mapping from faults to problems |
@@ -23,3 +24,4 @@ pub mod pull;
 pub mod settings;
 pub mod store;
 pub mod upstream;
+pub mod verify;

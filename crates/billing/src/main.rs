@@ -14,7 +14,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     kit::telemetry::init_logging(cli.log_format);
     match app::run(cli.command).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!(error = kit::telemetry::chain(&*error), "billing stops");
             ExitCode::FAILURE

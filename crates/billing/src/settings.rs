@@ -42,6 +42,23 @@ pub enum Command {
         #[command(flatten)]
         source: SourceSettings,
     },
+    /// Compare all orders with ordering and name those that differ. Exits with 0 when both sides are
+    /// equal, with 1 when they differ, and with 2 when they could not be compared.
+    #[command(after_help = DURATION_HELP)]
+    Verify {
+        /// Pull the orders that differ, and look again.
+        #[arg(long)]
+        repair: bool,
+        /// Print one JSON document instead of lines.
+        #[arg(long)]
+        json: bool,
+        /// Where the data is.
+        #[command(flatten)]
+        database: DatabaseSettings,
+        /// Where the orders come from.
+        #[command(flatten)]
+        source: SourceSettings,
+    },
     /// Read again, from the beginning or from a continuation token; another feed may take over.
     ResetToken {
         /// Where to go on; from the beginning when not given.

@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::expiry::Expiry;
 use crate::pull::Puller;
 use crate::store::{AfterApproval, Approval, Decided, Decision, Redispatch, Store};
+use crate::verify::Job;
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -34,6 +35,8 @@ pub struct AppState {
     pub store: Arc<dyn Store>,
     /// Pulls on demand.
     pub puller: Arc<Puller>,
+    /// Compares both sides, in the background.
+    pub verification: Arc<Job>,
     /// Lets invoices expire, in the background.
     pub expiry: Arc<Expiry>,
     /// Hands approved invoices over; `None` when dispatch is off.

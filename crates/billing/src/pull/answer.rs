@@ -129,7 +129,7 @@ fn not_found(answer: &Answer) -> Option<FeedIdentity> {
 
 /// What ordering says about its history instead of answering; `None` when it says nothing of the
 /// kind.
-fn history(answer: &Answer) -> Option<PullError> {
+pub(super) fn history(answer: &Answer) -> Option<PullError> {
     use ProblemCode::{FeedReset, FeedUnknown, StaleProvider};
     if !matches!(answer.status, 409 | 503) {
         return None;

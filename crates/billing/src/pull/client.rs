@@ -1,11 +1,15 @@
 //! The client of ordering's feed: asks, and reads what comes back.
 
+use std::ops::RangeInclusive;
+
+use contract::checksum::ChecksumPage;
 use contract::feed::ContinuationToken;
 use kit::clock::SharedClock;
 use url::Url;
 
 use super::answer::{self, Page, Single};
 use super::error::PullError;
+use super::ranges;
 use super::transport::{Http, Transport};
 use crate::settings::SourceSettings;
 use crate::upstream::Answer;
@@ -14,6 +18,7 @@ use crate::upstream::Answer;
 pub struct FeedClient {
     transport: Box<dyn Transport>,
     orders: Url,
+    checksums: Url,
     limit: i64,
 }
 
@@ -30,7 +35,8 @@ impl FeedClient {
     pub fn over(transport: impl Transport, source: &SourceSettings) -> Self {
         Self {
             transport: Box::new(transport),
-            orders: orders_url(&source.ordering_url),
+            orders: feed_url(&source.ordering_url, "orders"),
+            checksums: feed_url(&source.ordering_url, "checksums"),
             limit: source.pull_limit,
         }
     }
@@ -58,17 +64,35 @@ impl FeedClient {
         answer::order(&self.get(url).await?, number)
     }
 
+    /// Checksums of ordering's orders with these numbers, over ranges of `width` numbers, a divisor
+    /// of the first: as many of them as one answer holds; checked to be what was agreed.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn checksums(
+        &self,
+        numbers: &RangeInclusive<i64>,
+        width: i64,
+    ) -> Result<ChecksumPage, PullError> {
+        let mut url = self.checksums.clone();
+        url.query_pairs_mut()
+            .append_pair("from", &numbers.start().to_string())
+            .append_pair("through", &numbers.end().to_string())
+            .append_pair("width", &width.to_string());
+        ranges::page(&self.get(url).await?, numbers, width)
+    }
+
     async fn get(&self, url: Url) -> Result<Answer, PullError> {
         Ok(self.transport.get(url).await?)
     }
 }
 
-/// The feed's address below wherever ordering is, which may be a path of a gateway.
-fn orders_url(base: &Url) -> Url {
+/// An address of the feed below wherever ordering is, which may be a path of a gateway.
+fn feed_url(base: &Url, name: &str) -> Url {
     let mut url = base.clone();
     url.set_query(None);
     url.set_fragment(None);
-    url.set_path(&format!("{}/feed/v1/orders", base.path().trim_end_matches('/')));
+    url.set_path(&format!("{}/feed/v1/{name}", base.path().trim_end_matches('/')));
     url
 }
 
@@ -78,7 +102,7 @@ mod tests {
 
     #[test]
     fn ordering_may_be_below_a_path() {
-        let orders = |base: &str| orders_url(&base.parse().unwrap()).to_string();
+        let orders = |base: &str| feed_url(&base.parse().unwrap(), "orders").to_string();
         assert_eq!(orders("http://a:8080"), "http://a:8080/feed/v1/orders");
         assert_eq!(orders("https://a/shop/?x#y"), "https://a/shop/feed/v1/orders");
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`client`] | asks ordering; every fault becomes the [`PullError`] that it is |
 //! | `transport` | how its questions get there |
-//! | [`answer`] | whether an answer is what was agreed |
+//! | [`answer`], `ranges` | whether an answer is what was agreed |
 //! | `entry` | one order of an answer: taken as it is, or unfit to be taken in |
 //! | `puller` | the steps: drain the feed, fetch one order |
 //! | `sweep` | after a new epoch: asking for the orders that its feed did not bring |
@@ -17,6 +17,7 @@ pub mod client;
 mod entry;
 mod error;
 mod puller;
+mod ranges;
 mod retry;
 mod run;
 mod sweep;
@@ -26,6 +27,7 @@ mod watch;
 pub use answer::{Page, Single};
 pub use error::PullError;
 pub use puller::Puller;
+pub(crate) use puller::judge;
 pub use retry::Retried;
 pub use transport::Transport;
 

@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_mins(2);
 /// Pulls from ordering: pages on a timer, single orders on demand.
 pub struct Puller {
     pub(super) store: Arc<dyn Store>,
-    client: FeedClient,
+    pub(crate) client: FeedClient,
     pub(super) clock: SharedClock,
     pub(super) random: Random,
     /// Held while pages are followed.
@@ -333,7 +333,7 @@ impl Puller {
 
 /// Whether an answer of `identity` counts, after what was adopted: `Reset` when its epoch is
 /// greater and has to be adopted first.
-fn judge(state: &PullState, identity: &FeedIdentity) -> Result<(), PullError> {
+pub(crate) fn judge(state: &PullState, identity: &FeedIdentity) -> Result<(), PullError> {
     let Some(adopted) = &state.identity else { return Ok(()) };
     if identity.feed_id != adopted.feed_id {
         return Err(PullError::UnknownFeed(identity.clone()));

@@ -3,6 +3,7 @@
 //! The store is written once, generic over the two databases; see [`kit::db`].
 
 mod apply;
+mod checksums;
 mod closing;
 mod dispatches;
 mod follow;
@@ -16,6 +17,7 @@ mod quarantine;
 mod rereading;
 mod sql;
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -107,6 +109,23 @@ pub trait Store: Send + Sync + 'static {
     /// Lets an order out of quarantine that the adopted history, of this `epoch`, does not know, when
     /// it was put aside in an older one. Whether it did.
     async fn release_gone(&self, number: i64, epoch: Epoch) -> Result<bool>;
+
+    /// Copies with these numbers, by rising number, at most `limit`: for a comparison with ordering.
+    async fn copies(&self, numbers: RangeInclusive<i64>, limit: i64) -> Result<Vec<OrderCopy>>;
+    /// Copies with these numbers, in any order: for a comparison with ordering.
+    async fn copies_of(&self, numbers: &[i64]) -> Result<Vec<OrderCopy>>;
+    /// The highest number of any copy; `None` when there is none.
+    async fn last_number(&self) -> Result<Option<i64>>;
+    /// Takes in an order that `identity` answered by number although it is not newer than its copy,
+    /// if the copy's row is still as it was `seen` to differ; else the answer is superseded.
+    async fn replace(
+        &self,
+        identity: &FeedIdentity,
+        order: &Order,
+        seen: RowVersion,
+        random: &Random,
+        at: Timestamp,
+    ) -> Result<Applied>;
 
     /// The invoice with this id.
     async fn invoice(&self, id: &str) -> Result<Option<Invoice>>;
@@ -276,6 +295,32 @@ impl StoredOrder {
     pub fn is_undecided(&self) -> bool {
         self.missing_at_source && self.kept_at.is_none()
     }
+}
+
+/// The local copy of an order, as a comparison with ordering sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OrderCopy {
+    /// Its number.
+    pub number: i64,
+    /// Which state of its row this is.
+    pub row: RowVersion,
+    /// Whether ordering, asked in a later epoch, does not know the order any more.
+    pub missing_at_source: bool,
+    /// Whether it is a tombstone.
+    pub deleted: bool,
+    /// The order document; `None` when it cannot be read, or says something else than its row does.
+    pub order: Option<Order>,
+}
+
+/// One state of an order's row: no two states of a row are the same in all three.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RowVersion {
+    /// The epoch of the answer that brought it.
+    pub epoch: Epoch,
+    /// The order's version.
+    pub version: i64,
+    /// Rises by one with every update of the row.
+    pub revision: i64,
 }
 
 /// Which invoices a list shows.

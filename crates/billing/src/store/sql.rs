@@ -1,10 +1,12 @@
 //! The store over either database: which statements make one transaction.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity};
+use contract::order::Order;
 use contract::time::Timestamp;
 use kit::db::{Backend, DatabaseUrl, Db, Result, query};
 use kit::http::etag::IfMatch;
@@ -13,8 +15,9 @@ use sqlx::migrate::Migrator;
 
 use super::{
     AfterApproval, Applied, Approval, AtSource, Decided, Decision, InvoiceDetail, InvoiceFilter,
-    PullState, Quarantined, Received, Redispatch, Store, StoredOrder, Unseen, apply, closing,
-    dispatches, invoices, missing, orders, pull_state, quarantine, rereading,
+    OrderCopy, PullState, Quarantined, Received, Redispatch, RowVersion, Store, StoredOrder,
+    Unseen, apply, checksums, closing, dispatches, invoices, missing, orders, pull_state,
+    quarantine, rereading,
 };
 use crate::dispatch::{Attempt, Backlog, Ending};
 use crate::invoice::{Invoice, InvoiceState};
@@ -177,6 +180,43 @@ impl<B: Backend> Store for SqlStore<B> {
         let released = quarantine::release_gone::<B>(&mut tx, number, epoch).await?;
         tx.commit().await?;
         Ok(released)
+    }
+
+    async fn copies(&self, numbers: RangeInclusive<i64>, limit: i64) -> Result<Vec<OrderCopy>> {
+        checksums::within::<B>(&mut *self.db.reader().await?, numbers, limit).await
+    }
+
+    async fn copies_of(&self, numbers: &[i64]) -> Result<Vec<OrderCopy>> {
+        checksums::of::<B>(&mut *self.db.reader().await?, numbers).await
+    }
+
+    async fn last_number(&self) -> Result<Option<i64>> {
+        checksums::last_number::<B>(&mut *self.db.reader().await?).await
+    }
+
+    async fn replace(
+        &self,
+        identity: &FeedIdentity,
+        order: &Order,
+        seen: RowVersion,
+        random: &Random,
+        at: Timestamp,
+    ) -> Result<Applied> {
+        let received = Received {
+            identity: identity.clone(),
+            orders: vec![order.clone()],
+            unfit: Vec::new(),
+            advance: None,
+        };
+        let mut tx = self.db.begin().await?;
+        if !checksums::give_up::<B>(&mut tx, order.number, seen).await? {
+            return Ok(Applied::Superseded);
+        }
+        let applied = apply::apply::<B>(&mut tx, &received, random, at).await?;
+        if let Applied::Done(_) = applied {
+            tx.commit().await?;
+        }
+        Ok(applied)
     }
 
     async fn invoice(&self, id: &str) -> Result<Option<Invoice>> {

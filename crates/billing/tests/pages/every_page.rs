@@ -42,6 +42,7 @@ async fn every_page_is_there_and_runs_no_foreign_code() {
         "/sync",
         "/quarantine",
         "/orders/missing",
+        "/verify",
         "/problems/not-found",
         "/problems/upstream-timeout",
     ] {

@@ -9,4 +9,5 @@ mod missing;
 mod quarantine;
 mod several;
 mod sync;
+mod verify;
 mod world;

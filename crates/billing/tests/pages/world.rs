@@ -17,6 +17,7 @@ use billing::pull::Puller;
 use billing::pull::client::FeedClient;
 use billing::settings::{DispatchSettings, SourceSettings};
 use billing::store::{Applied, InvoiceFilter, Received, Store, open};
+use billing::verify::{Job, Verifier};
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity, FeedOrder, FeedPage, SequenceNr};
 use contract::money::Totals;
 use contract::order::{Address, Customer, Line, Order, OrderState};
@@ -87,11 +88,20 @@ impl World {
             pull_timeout: Duration::from_secs(10),
         };
         let client = FeedClient::new(&source, Arc::clone(&shared)).unwrap();
-        let puller = Puller::new(Arc::clone(&store), client, Arc::clone(&shared), random.clone());
+        let puller =
+            Arc::new(Puller::new(Arc::clone(&store), client, Arc::clone(&shared), random.clone()));
+        let verifier = Verifier::new(
+            Arc::clone(&store),
+            Arc::clone(&puller),
+            Arc::clone(&shared),
+            random.clone(),
+            &[],
+        );
         let expiry = Expiry::new(Arc::clone(&store), Arc::clone(&shared), Duration::from_hours(1));
         let state = AppState {
             store: Arc::clone(&store),
-            puller: Arc::new(puller),
+            puller,
+            verification: Arc::new(Job::new(verifier, Arc::clone(&shared))),
             expiry: Arc::new(expiry),
             dispatcher: None,
             clock: shared,

@@ -1,6 +1,7 @@
 //! The service against an ordering that does what a test tells it: every answer a feed can give,
 //! the loop, and the API.
 
+mod feed;
 mod ordering;
 mod world;
 
@@ -17,6 +18,8 @@ mod quarantine;
 mod representations;
 mod rereading;
 mod sweeping;
+mod tampering;
+mod verifying;
 mod watchdog;
 
 /// Makes each case a test of its own on both databases: `case::sqlite` and `case::postgres`.

@@ -11,22 +11,34 @@ use billing::dispatch::Dispatcher;
 use billing::dispatch::receiver::Receiver;
 use billing::expiry::Expiry;
 use billing::http::{AppState, router};
+use billing::invoice::Invoice;
 use billing::pull::client::FeedClient;
 use billing::pull::{Counts, PullError, Puller};
 use billing::settings::{DispatchSettings, SourceSettings};
 use billing::store::{InvoiceFilter, PullState, Store, open};
+use billing::verify::{Job, Verifier};
 use contract::feed::ContinuationToken;
 use kit::clock::ManualClock;
 use kit::random::Random;
 use serde_json::Value;
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use tower::ServiceExt;
 use wiremock::matchers::{method, path, query_param, query_param_is_missing};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use crate::feed::Feed;
 use crate::ordering::{AT, order, page};
 
 /// How long billing waits for ordering.
 pub(crate) const PULL_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a comparison waits for what is on its way.
+pub(crate) const PATIENCE: &[Duration] = &[
+    Duration::from_millis(20),
+    Duration::from_millis(80),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
 /// How long an invoice may await approval.
 pub(crate) const EXPIRY: Duration = Duration::from_hours(30 * 24);
 /// How long billing waits for the customer's system.
@@ -82,6 +94,10 @@ impl World {
         let state = AppState {
             store: Arc::clone(&store),
             puller: Arc::clone(&puller),
+            verification: Arc::new(Job::new(
+                verifier(&store, &puller, &clock, PATIENCE),
+                clock.clone(),
+            )),
             expiry: Arc::clone(&expiry),
             dispatcher: None,
             clock: clock.clone(),
@@ -157,6 +173,33 @@ impl World {
         Arc::new(made.expecting_success_within(max_age))
     }
 
+    /// Compares both sides, looking again after these pauses.
+    pub(crate) fn verifier(&self, patience: &'static [Duration]) -> Verifier {
+        let address = self.ordering.uri();
+        let limit = Duration::from_mins(1);
+        let puller = puller(&self.store, &address, limit, &self.clock, Random::seeded(29));
+        verifier(&self.store, &puller, &self.clock, patience)
+    }
+
+    /// Ordering answers from `feed`, and to nothing that it answered before.
+    pub(crate) async fn answers_from(&self, feed: &Feed) {
+        self.ordering.reset().await;
+        let mock = Mock::given(method("GET")).respond_with(feed.clone());
+        mock.mount(&self.ordering).await;
+    }
+
+    /// Runs a statement that billing never would.
+    pub(crate) async fn execute(&self, sql: &str) {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        if self.database_url.starts_with("sqlite") {
+            let mut conn = SqliteConnection::connect(&self.database_url).await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+        } else {
+            let mut conn = PgConnection::connect(&self.database_url).await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+        }
+    }
+
     /// Ordering answers with `answer` when it is asked for the page behind `after`, and to nothing
     /// that it answered before.
     pub(crate) async fn answers(
@@ -205,6 +248,19 @@ impl World {
         assert_eq!(counts, Counts { pages: 1, new: 2, ..Counts::default() });
     }
 
+    /// Returns once ordering is asked for an order by number.
+    pub(crate) async fn asked_for_an_order(&self) {
+        testkit::wait::until(
+            "ordering is asked for an order",
+            Duration::from_secs(30),
+            async || {
+                let requests = self.ordering.received_requests().await.unwrap();
+                requests.iter().any(|request| request.url.path().starts_with("/feed/v1/orders/"))
+            },
+        )
+        .await;
+    }
+
     /// How many times ordering was asked since it was told what to answer.
     pub(crate) async fn times_asked(&self) -> usize {
         self.ordering.received_requests().await.unwrap().len()
@@ -212,6 +268,11 @@ impl World {
 
     pub(crate) async fn pull_state(&self) -> PullState {
         self.store.pull_state().await.unwrap()
+    }
+
+    /// All invoices, newest first.
+    pub(crate) async fn invoices(&self) -> Vec<Invoice> {
+        self.store.invoices(&InvoiceFilter::default(), 10_000).await.unwrap()
     }
 
     /// Everything that a failed pull must leave as it is.
@@ -275,6 +336,16 @@ impl World {
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
         Answer { status: parts.status, headers: parts.headers, body }
     }
+}
+
+fn verifier(
+    store: &Arc<dyn Store>,
+    puller: &Arc<Puller>,
+    clock: &Arc<ManualClock>,
+    patience: &'static [Duration],
+) -> Verifier {
+    let (store, puller) = (Arc::clone(store), Arc::clone(puller));
+    Verifier::new(store, puller, clock.clone(), Random::seeded(19), patience)
 }
 
 fn puller(

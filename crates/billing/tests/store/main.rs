@@ -1,6 +1,7 @@
 //! The store's contract: every case is a test on SQLite and another on PostgreSQL.
 
 mod approving;
+mod checksums;
 mod deciding;
 mod dispatching;
 mod expiring;

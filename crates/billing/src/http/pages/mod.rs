@@ -10,6 +10,7 @@ mod seen;
 mod standing;
 mod start;
 mod sync;
+mod verify;
 mod waiting;
 
 use axum::Router;
@@ -42,6 +43,8 @@ pub fn routes() -> Router<AppState> {
         .route("/sync", get(sync::sync))
         .route("/sync/pull", post(sync::pull))
         .route("/sync/reset", post(sync::reset))
+        .route("/verify", get(verify::verify).post(verify::compare))
+        .route("/verify/repair", post(verify::repair))
 }
 
 /// The other service, for the switch in the page's head: pages need not know where it is.
