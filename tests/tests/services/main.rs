@@ -12,6 +12,7 @@ mod race;
 mod slow_calls;
 mod tokens;
 mod two_orderings;
+mod verify;
 
 use std::time::Duration;
 
