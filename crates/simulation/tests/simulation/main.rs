@@ -1,0 +1,5 @@
+//! Both services under the seeded scheduler.
+
+mod broken;
+mod repeated;
+mod seeds;
