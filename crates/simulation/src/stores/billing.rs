@@ -1,6 +1,7 @@
 //! Billing's store.
 
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,11 @@ use billing::invoice::{Invoice, InvoiceState};
 use billing::pull::Counts;
 use billing::store::{
     Advance, AfterApproval, Applied, Approval, AtSource, Decided, Decision, InvoiceDetail,
-    InvoiceFilter, PullState, Quarantined, Received, Redispatch, Store, StoredOrder, Unseen,
+    InvoiceFilter, OrderCopy, PullState, Quarantined, Received, Redispatch, RowVersion, Store,
+    StoredOrder, Unseen,
 };
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity};
+use contract::order::Order;
 use contract::time::Timestamp;
 use kit::db::Result;
 use kit::http::etag::IfMatch;
@@ -230,6 +233,30 @@ impl Store for BillingStore {
 
     async fn release_gone(&self, number: i64, epoch: Epoch) -> Result<bool> {
         self.pass("release from quarantine", self.inner.release_gone(number, epoch)).await
+    }
+
+    async fn copies(&self, numbers: RangeInclusive<i64>, limit: i64) -> Result<Vec<OrderCopy>> {
+        self.pass("copies", self.inner.copies(numbers, limit)).await
+    }
+
+    async fn copies_of(&self, numbers: &[i64]) -> Result<Vec<OrderCopy>> {
+        self.pass("copies of", self.inner.copies_of(numbers)).await
+    }
+
+    async fn last_number(&self) -> Result<Option<i64>> {
+        self.pass("last number", self.inner.last_number()).await
+    }
+
+    async fn replace(
+        &self,
+        identity: &FeedIdentity,
+        order: &Order,
+        seen: RowVersion,
+        random: &Random,
+        at: Timestamp,
+    ) -> Result<Applied> {
+        let call = self.inner.replace(identity, order, seen, random, at);
+        self.pass(&format!("replace order {}", order.number), call).await
     }
 
     async fn invoice(&self, id: &str) -> Result<Option<Invoice>> {
