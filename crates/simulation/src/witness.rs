@@ -19,8 +19,8 @@ pub(crate) struct Witness {
     pub(crate) backup_position: (Epoch, SequenceNr),
     /// Ordering's orders now, and their history.
     source: Option<(FeedIdentity, Vec<Order>)>,
-    /// What stood at each place of each history: number and version.
-    places: BTreeMap<(i64, i64), (i64, i64)>,
+    /// Which order stood at each place of each history.
+    places: BTreeMap<(i64, i64), i64>,
     /// What billing has, by number.
     copies: BTreeMap<i64, StoredOrder>,
     /// The last token that billing had.
@@ -74,18 +74,17 @@ impl Witness {
         self.source = Some((identity, orders));
     }
 
-    /// A page was read: a place of a history holds one version of one order for ever.
+    /// A page was read: a place of a history is one order's for ever. It may hold several versions of
+    /// it, because an order that waits for its next number is read under the one before.
     pub(crate) fn sees_page(&mut self, page: &FeedPage) {
         for order in &page.orders {
-            let place = (page.epoch.0, order.confirmed_sequence_nr.0);
-            let holds = (order.number, order.version);
-            let held = *self.places.entry(place).or_insert(holds);
-            if held != holds {
-                let (epoch, number) = place;
+            let (epoch, number) = (page.epoch.0, order.confirmed_sequence_nr.0);
+            let held = *self.places.entry((epoch, number)).or_insert(order.number);
+            if held != order.number {
                 self.violations.push(format!(
-                    "number {number} of epoch {epoch} was given twice: to order {} in version {} \
-                     and to order {} in version {}",
-                    held.0, held.1, holds.0, holds.1
+                    "number {number} of epoch {epoch} was given twice: to order {held} and to \
+                     order {}",
+                    order.number
                 ));
             }
         }

@@ -81,6 +81,10 @@ impl<B: Backend> Store for SqlStore<B> {
         let outcome = commit::commit::<B>(&mut tx, scope, key, id, at).await?;
         if let Outcome::Done(_) = outcome {
             tx.commit().await?;
+        } else {
+            // Not left to the drop, which rolls back a moment later: until then the sequencer would
+            // pass over what was only looked at.
+            tx.rollback().await?;
         }
         Ok(outcome)
     }

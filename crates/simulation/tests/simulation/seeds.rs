@@ -46,5 +46,5 @@ fn both_sides_end_equal_on_sqlite() {
 
 #[test]
 fn both_sides_end_equal_on_postgres() {
-    all_end_well(0..20, Options::on(Kind::Postgres));
+    all_end_well(0..8, Options::on(Kind::Postgres));
 }
