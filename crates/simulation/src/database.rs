@@ -35,7 +35,8 @@ pub(crate) struct Databases {
 
 enum Place {
     Files(TempDir),
-    Server { ordering: TestDatabase, billing: TestDatabase },
+    /// Ordering's and billing's.
+    Server(Box<[TestDatabase; 2]>),
 }
 
 impl Databases {
@@ -46,7 +47,7 @@ impl Databases {
                 let ordering = testkit::postgres::database().await;
                 let billing = testkit::postgres::database().await;
                 prepare(&ordering.url(), &billing.url(), BEGINNING).await;
-                Place::Server { ordering, billing }
+                Place::Server(Box::new([ordering, billing]))
             }
         };
         Self { place, generation: Mutex::new(0) }
@@ -59,7 +60,7 @@ impl Databases {
                 let name = format!("ordering-{}.db", lock(&self.generation));
                 format!("sqlite://{}", folder.path().join(name).display())
             }
-            Place::Server { ordering, .. } => ordering.url(),
+            Place::Server(databases) => databases[0].url(),
         }
     }
 
@@ -69,7 +70,7 @@ impl Databases {
             Place::Files(folder) => {
                 format!("sqlite://{}", folder.path().join("billing.db").display())
             }
-            Place::Server { billing, .. } => billing.url(),
+            Place::Server(databases) => databases[1].url(),
         }
     }
 

@@ -123,7 +123,9 @@ async fn run_seed(seed: u64, options: Options) -> Report {
     }
     if !sim.has_violation() {
         let found = oracle::compare(&world).await.expect("both databases answer");
-        found.into_iter().for_each(|difference| sim.violation(difference));
+        for difference in found {
+            sim.violation(difference);
+        }
     }
     report(&sim, &world, seed).await
 }

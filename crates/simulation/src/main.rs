@@ -19,7 +19,7 @@ struct Settings {
     /// For how many steps there are writes and faults in a run.
     #[arg(long, default_value_t = Options::on(Kind::Sqlite).steps)]
     steps: usize,
-    /// On the PostgreSQL server that LOCKSTEP_TEST_POSTGRES names, instead of on files.
+    /// On the PostgreSQL server of the test command, instead of on files.
     #[arg(long)]
     postgres: bool,
     /// Prints every run step by step.

@@ -30,13 +30,13 @@ pub fn check(data: &[u8]) -> bool {
     let codes = [ProblemCode::UpstreamInvalid, ProblemCode::UpstreamUnavailable];
     assert!(codes.contains(&fault.code));
     if status != 200 {
-        refused(answer::page(&answer, None).unwrap_err());
-        refused(answer::order(&answer, 1001).unwrap_err());
+        refused(&answer::page(&answer, None).unwrap_err());
+        refused(&answer::order(&answer, 1001).unwrap_err());
     }
     fault.original_code.is_some()
 }
 
-fn refused(error: PullError) {
+fn refused(error: &PullError) {
     assert_one_short_line(&error.to_string());
     assert!(!matches!(error, PullError::Database(_)), "no database was asked");
 }

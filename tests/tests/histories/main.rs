@@ -12,4 +12,4 @@ mod standby_feed;
 use std::time::Duration;
 
 /// For what happens at the next tick or pull, on a machine that compiles at the same time.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);

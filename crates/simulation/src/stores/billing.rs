@@ -134,9 +134,10 @@ impl Store for BillingStore {
                 return Ok(moved);
             }
             let rows = Received { advance: None, ..received.clone() };
-            return self.pass("apply the rows", self.take_in(&rows, random, at)).await;
+            let call = Box::pin(self.take_in(&rows, random, at));
+            return self.pass("apply the rows", call).await;
         }
-        self.pass("apply", self.take_in(received, random, at)).await
+        self.pass("apply", Box::pin(self.take_in(received, random, at))).await
     }
 
     async fn pull_state(&self) -> Result<PullState> {

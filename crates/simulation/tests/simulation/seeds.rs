@@ -15,7 +15,7 @@ fn threads() -> u64 {
 fn all_end_well(seeds: Range<u64>, options: Options) -> u64 {
     let threads = threads();
     thread::scope(|scope| {
-        let share = |first: u64| seeds.clone().skip(first as usize).step_by(threads as usize);
+        let share = |first: u64| seeds.clone().filter(move |seed| seed % threads == first);
         let runs: Vec<_> = (0..threads)
             .map(|first| {
                 let share = share(first);
