@@ -231,7 +231,9 @@ impl Side {
             return database.refuse_writes(lasting).await;
         }
         let disk = database.disk().expect("SQLite's file is on one");
-        nodes.iter_mut().for_each(|node| node.kill());
+        for node in &mut nodes {
+            node.kill();
+        }
         disk.set_read_only(true);
         for node in &mut nodes {
             node.try_start().await;

@@ -236,21 +236,17 @@ impl Server {
     /// enter and write to.
     pub(super) fn program(&self, name: &str) -> Command {
         let program = self.programs.join(name);
-        let mut command = match &self.disk {
-            Some(disk) => {
-                let user = self.user.as_ref().map(|user| (user.uid, user.gid));
-                let words = disk.enter_as(user);
-                let mut command = Command::new(&words[0]); // enter_as gives a program
-                command.args(&words[1..]).arg(program);
-                command
+        let mut command = if let Some(disk) = &self.disk {
+            let words = disk.enter_as(self.user.as_ref().map(|user| (user.uid, user.gid)));
+            let mut command = Command::new(&words[0]); // enter_as gives a program
+            command.args(&words[1..]).arg(program);
+            command
+        } else {
+            let mut command = Command::new(program);
+            if let Some(user) = &self.user {
+                command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
             }
-            None => {
-                let mut command = Command::new(program);
-                if let Some(user) = &self.user {
-                    command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-                }
-                command
-            }
+            command
         };
         command.current_dir(self.directory.path()).stdin(Stdio::null());
         command
