@@ -94,7 +94,7 @@ impl<'a> Client<'a> {
         let confirm = self.random.random_bool(0.7);
         let state = if confirm { OrderState::Confirmed } else { OrderState::Draft };
         let customer = json!({ "name": "Bo Nested", "email": "bo@example.com" });
-        let document = nested(customer, content, confirm);
+        let document = nested(&customer, content, confirm);
         for _ in 0..=self.random.random_range(0..2) {
             let (number, version) = self.write_nested(&document, &note).await.expect("it is new");
             assert_eq!(version, 1, "order {number}");
@@ -110,7 +110,7 @@ impl<'a> Client<'a> {
         let (mut content, note) = self.content();
         content["number"] = number.into();
         content["version"] = order.version.into();
-        let document = nested(json!({ "id": self.customer }), content, false);
+        let document = nested(&json!({ "id": self.customer }), content, false);
         if let Some(written) = self.write_nested(&document, &note).await {
             assert_eq!(written, (number, order.version + 1));
             self.ledger.accepted_write(number, order.version, Action::Edit(note));
@@ -206,7 +206,7 @@ impl<'a> Client<'a> {
 }
 
 /// A customer with the order that `content` describes.
-fn nested(customer: Value, mut content: Value, confirm: bool) -> Value {
+fn nested(customer: &Value, mut content: Value, confirm: bool) -> Value {
     content.as_object_mut().expect("an order is an object").remove("customerId");
     json!({ "customer": customer, "order": content, "confirm": confirm })
 }

@@ -40,6 +40,9 @@ pub(crate) async fn check(world: &World, ledger: &Ledger) {
     let aside: Value =
         world.billings()[0].get("/api/v1/quarantine").await.expect("no fault is left");
     assert_eq!(aside["quarantined"], json!([]));
+    // And billing's own comparison says so too.
+    let verified = world.verification().await.run().await;
+    assert!(verified.status.success(), "billing verify: {verified:?}");
 }
 
 /// Waits until billing has everything. It is asked to pull at once: after failures it would wait

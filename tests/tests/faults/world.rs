@@ -124,6 +124,16 @@ impl World {
         Billing(Api::new(format!("http://127.0.0.1:{}", self.billing.front.port())))
     }
 
+    /// `billing verify`, past every proxy.
+    pub(crate) async fn verification(&self) -> Program {
+        let database = self.billing.database.lock().await;
+        let ordering = format!("http://127.0.0.1:{}", self.ordering.ports[0]);
+        let verify = Program::new("billing")
+            .args(["verify", "--json", "--database-url", &database.url()])
+            .args(["--ordering-url", &ordering]);
+        database.seen_by(verify)
+    }
+
     /// Lets `fault` happen in its time. Two that want the same thing come one after the other.
     pub(crate) async fn meet(&self, fault: &Fault) {
         sleep(fault.at).await;
@@ -231,7 +241,9 @@ impl Side {
             return database.refuse_writes(lasting).await;
         }
         let disk = database.disk().expect("SQLite's file is on one");
-        nodes.iter_mut().for_each(|node| node.kill());
+        for node in &mut nodes {
+            node.kill();
+        }
         disk.set_read_only(true);
         for node in &mut nodes {
             node.try_start().await;

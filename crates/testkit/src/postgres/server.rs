@@ -237,8 +237,7 @@ impl Server {
     pub(super) fn program(&self, name: &str) -> Command {
         let program = self.programs.join(name);
         let mut command = if let Some(disk) = &self.disk {
-            let user = self.user.as_ref().map(|user| (user.uid, user.gid));
-            let words = disk.enter_as(user);
+            let words = disk.enter_as(self.user.as_ref().map(|user| (user.uid, user.gid)));
             let mut command = Command::new(&words[0]); // enter_as gives a program
             command.args(&words[1..]).arg(program);
             command
