@@ -181,6 +181,7 @@ async fn hold(
 
 /// Changes an order as ordering does; the version that it makes.
 async fn change(session: &mut PgConnection, number: i64, note: &str) -> i64 {
+    #[expect(clippy::disallowed_methods, reason = "the clock that the services go by")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
     let now = i64::try_from(now.as_micros()).expect("it is not that late");
     let change = sqlx::query(CHANGE).bind(number).bind(now).bind(note);
