@@ -11,7 +11,7 @@ use kit::settings::ListenError;
 use tokio::net::TcpListener;
 
 use crate::http::{AppState, LastStale, Limits, router};
-use crate::sequencer::Sequencer;
+use crate::sequencer::{Sequencer, warn_of_the_clock};
 use crate::settings::{Command, ServeSettings};
 use crate::store::{self, EpochReason, FeedReader, Store};
 use crate::{import, seed};
@@ -40,6 +40,7 @@ pub async fn run(command: Command) -> Result<(), BoxError> {
             let before = store.identity().await?;
             let now = store.begin_epoch(before.epoch, EpochReason::ByHand, clock.now()).await?;
             println!("The feed {} has begun epoch {}.", now.feed_id, now.epoch);
+            warn_of_the_clock(before.epoch, now.epoch);
         }
         Command::Seed { orders, database } => {
             let store = open(&database.database_url, &clock, &random).await?;
@@ -75,8 +76,9 @@ pub async fn serve(
     clock: SharedClock,
     random: Random,
 ) -> Result<(), BoxError> {
+    // Before anything else, so that a wrong setting leaves everything as it is.
+    let limits = limits(&settings)?;
     let store = open(&settings.database.database_url, &clock, &random).await?;
-
     let feed: Arc<dyn FeedReader> = match &settings.feed_database_url {
         Some(standby) => store::open_standby(standby),
         None => Arc::clone(&store) as _,
@@ -95,12 +97,7 @@ pub async fn serve(
         news: sequencer.news(),
         heartbeat: sequencer.heartbeat(),
         sequencer_interval: interval,
-        limits: Limits {
-            sequencer_silence: settings
-                .max_sequencer_silence
-                .unwrap_or((interval * 5).max(Duration::from_secs(10))),
-            unstamped_age: settings.max_unstamped_age,
-        },
+        limits,
         shutdown: lifecycle.shutdown_token(),
         billing_probe_url: settings
             .billing_probe_url
@@ -111,6 +108,17 @@ pub async fn serve(
     lifecycle.spawn("sequencer", sequencer.run(lifecycle.shutdown_token()));
     lifecycle.serve("ordering", listener, router(state, settings.api_token));
     Ok(())
+}
+
+/// How long something may take before the service is not ready.
+fn limits(settings: &ServeSettings) -> Result<Limits, &'static str> {
+    let interval = settings.sequencer_interval;
+    let usual = (interval * 5).max(Duration::from_secs(10));
+    let sequencer_silence = settings.max_sequencer_silence.unwrap_or(usual);
+    if sequencer_silence <= interval {
+        return Err("--max-sequencer-silence must be longer than --sequencer-interval");
+    }
+    Ok(Limits { sequencer_silence, unstamped_age: settings.max_unstamped_age })
 }
 
 /// Asks billing itself: no proxy of the environment, which may not know billing's name, and nobody

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::feed::SequenceNr;
+use contract::feed::{Epoch, SequenceNr};
 use contract::problem::ProblemCode;
 use kit::clock::SharedClock;
 use kit::db;
@@ -138,6 +138,12 @@ impl Sequencer {
                 }
             };
             if more {
+                // What waits is of interest just then.
+                tokio::select! {
+                    biased;
+                    _ = measuring.tick() => self.measure().await,
+                    () = std::future::ready(()) => {}
+                }
                 continue;
             }
             tokio::select! {
@@ -180,4 +186,16 @@ pub(crate) fn announce(begun: &Begun) {
         epoch.begun = begun.epoch.0,
         "a new epoch has begun: {why}"
     );
+    warn_of_the_clock(begun.replaced, begun.epoch);
+}
+
+/// An epoch is named by the time at which it begins, so that two restores of one backup do not get one
+/// name; with a clock that is behind it can only be counted.
+pub(crate) fn warn_of_the_clock(replaced: Epoch, begun: Epoch) {
+    if begun.0 == replaced.0 + 1 {
+        tracing::warn!(
+            "the clock is behind the epoch before: set it right, and run `ordering new-epoch`, before \
+             the same backup is restored once more"
+        );
+    }
 }

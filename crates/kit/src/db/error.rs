@@ -80,14 +80,14 @@ const LOCK_TIMEOUT: &str = "55P03";
 /// Whether the database's own code says that the fault is of the moment.
 ///
 /// PostgreSQL: <https://www.postgresql.org/docs/current/errcodes-appendix.html>, classes 08
-/// (connection), 53 (resources), 57 (operator intervention), 40 (rollback), 25006 (read-only: a
+/// (connection), 53 (resources), 57 (operator intervention), 58 (system error), 40 (rollback), 25006 (read-only: a
 /// standby) and 55P03 (lock timeout). SQLite: <https://sqlite.org/rescode.html>, primary codes 5 busy,
 /// 6 locked, 8 read-only, 10 I/O, 13 full, 14 cannot open; extended codes keep the primary code in
 /// the low byte.
 fn is_passing(code: Option<&str>) -> bool {
     let Some(code) = code else { return false };
     if code.len() == 5 {
-        return ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class))
+        return ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class))
             || code == "25006"
             || code == LOCK_TIMEOUT;
     }
@@ -100,7 +100,9 @@ mod tests {
 
     #[test]
     fn passing_faults_are_told_from_lasting_ones() {
-        for code in ["08006", "57P01", "53300", "40001", "40P01", "55P03", "5", "517", "14", "13"] {
+        for code in
+            ["08006", "57P01", "58030", "53300", "40001", "40P01", "55P03", "5", "517", "14", "13"]
+        {
             assert!(is_passing(Some(code)), "{code}");
         }
         for code in ["23505", "42P01", "42601", "1", "19", "2067"] {

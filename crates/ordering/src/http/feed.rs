@@ -154,7 +154,7 @@ async fn status(State(state): State<AppState>, params: Params) -> Result<impl In
 )]
 async fn checksums(State(state): State<AppState>, params: Params) -> Result<impl IntoResponse> {
     let query = read_checksum_query(&params)?;
-    let page = state.feed.checksums(&query).await?;
+    let page = state.store.checksums(&query).await?;
     Ok(([(CACHE_CONTROL, NO_CACHE)], Json(page)))
 }
 

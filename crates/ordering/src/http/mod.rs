@@ -32,7 +32,7 @@ use crate::store::{FeedReader, Store};
 pub struct AppState {
     /// Everything that is kept.
     pub store: Arc<dyn Store>,
-    /// What consumers read in bulk: the store, or a hot standby of it.
+    /// What the feed's pages are read from: the store, or a hot standby of it.
     pub feed: Arc<dyn FeedReader>,
     /// The time.
     pub clock: SharedClock,

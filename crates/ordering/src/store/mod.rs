@@ -80,6 +80,9 @@ pub trait Store: FeedReader {
     async fn identity(&self) -> Result<FeedIdentity>;
     /// An exposed order as it is committed now, stamped or not.
     async fn feed_order(&self, number: i64) -> Result<(FeedIdentity, Option<Order>)>;
+    /// Checksums of the exposed orders, by ranges of their numbers. Everything is read from one
+    /// snapshot; ends early, at the border of a range, when there is much to sum up.
+    async fn checksums(&self, query: &ChecksumQuery) -> Result<ChecksumPage>;
     /// How the feed is doing.
     async fn feed_status(&self, now: Timestamp) -> Result<FeedStatus>;
     /// Begins the epoch after `replaced`; changes nothing when that is no longer the current one.
@@ -93,7 +96,7 @@ pub trait Store: FeedReader {
     async fn epochs(&self, limit: i64) -> Result<Vec<BegunEpoch>>;
 }
 
-/// What consumers read in bulk, from the database itself or from a hot standby of it.
+/// The pages of the feed, from the database itself or from a hot standby of it.
 #[async_trait]
 pub trait FeedReader: Send + Sync + 'static {
     /// The page after `token`, or why there is none. Everything is read from one snapshot. At
@@ -104,9 +107,6 @@ pub trait FeedReader: Send + Sync + 'static {
         limit: i64,
         max_bytes: usize,
     ) -> Result<FeedAnswer>;
-    /// Checksums of the exposed orders, by ranges of their numbers. Everything is read from one
-    /// snapshot; ends early, at the border of a range, when there is much to sum up.
-    async fn checksums(&self, query: &ChecksumQuery) -> Result<ChecksumPage>;
 }
 
 /// Makes a repeated request harmless: the same key with the same request gets the same answer.

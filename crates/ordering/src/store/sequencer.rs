@@ -9,6 +9,8 @@
 //! not, the new epoch begins in the same transaction: no number of the new history is ever visible
 //! under the old epoch.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use contract::feed::SequenceNr;
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Db, Result, query};
@@ -19,14 +21,27 @@ use super::{Stamped, epochs};
 /// seconds: one that is held whenever the sequencer looks would be passed over for ever.
 const OVERDUE_MICROS: i64 = 2_000_000;
 
-/// For how many overdue orders one call waits: each takes a transaction of its own.
-const PATIENCE: i64 = 5;
+/// For how many overdue orders one call waits: each takes a transaction of its own, which holds the
+/// counter meanwhile.
+const PATIENCE: i64 = 2;
+
+/// Which overdue order was waited for last. The next call goes on behind it, by number and round
+/// again: a few orders that one long transaction holds must not keep the others from being waited
+/// for.
+#[derive(Debug, Default)]
+pub(super) struct Turn(AtomicI64);
 
 /// Gives up to `limit` waiting orders their numbers, those waiting longest first; then, when
 /// nothing else is left, waits shortly for a few that are overdue.
-pub(super) async fn stamp<B: Backend>(db: &Db<B>, limit: i64, at: Timestamp) -> Result<Stamped> {
-    let (mut stamped, overdue) = stamp_free(db, limit, at).await?;
+pub(super) async fn stamp<B: Backend>(
+    db: &Db<B>,
+    turn: &Turn,
+    limit: i64,
+    at: Timestamp,
+) -> Result<Stamped> {
+    let (mut stamped, overdue) = stamp_free(db, turn, limit, at).await?;
     for number in overdue {
+        turn.0.store(number, Ordering::Relaxed);
         let late = stamp_held(db, number, at).await?;
         stamped = Stamped {
             count: stamped.count + late.count,
@@ -40,6 +55,7 @@ pub(super) async fn stamp<B: Backend>(db: &Db<B>, limit: i64, at: Timestamp) -> 
 /// Stamps orders that no writer holds. Beside it: orders that are left although they are overdue.
 async fn stamp_free<B: Backend>(
     db: &Db<B>,
+    turn: &Turn,
     limit: i64,
     at: Timestamp,
 ) -> Result<(Stamped, Vec<i64>)> {
@@ -54,10 +70,10 @@ async fn stamp_free<B: Backend>(
         // back, and has waited nobody knows how long.
         let left = query::<B>(
             "select number from orders where unstamped_since < $1 or unstamped_since > $2 \
-             order by unstamped_since, number limit $3",
+             order by case when number > $3 then 0 else 1 end, number limit $4",
         );
         let left = left.bind(at.micros() - OVERDUE_MICROS).bind(at.micros() + OVERDUE_MICROS);
-        let left = left.bind(PATIENCE);
+        let left = left.bind(turn.0.load(Ordering::Relaxed)).bind(PATIENCE);
         let rows = left.fetch_all(&mut tx).await?;
         rows.iter().map(|row| row.get("number")).collect::<Result<_>>()?
     } else {

@@ -28,6 +28,8 @@ pub struct SqlStore<B: Backend> {
     db: Db<B>,
     /// Gives transactions their ids.
     random: Random,
+    /// Which overdue order the sequencer waits for next.
+    turn: sequencer::Turn,
 }
 
 /// Opens the database and brings its schema up to date. A new one gets its feed id from `random`
@@ -60,7 +62,7 @@ impl<B: Backend> SqlStore<B> {
         let mut tx = db.begin().await?;
         epochs::mint::<B>(&mut tx, &identity, at).await?;
         tx.commit().await?;
-        Ok(Self { db, random: random.clone() })
+        Ok(Self { db, random: random.clone(), turn: sequencer::Turn::default() })
     }
 }
 
@@ -118,7 +120,7 @@ impl<B: Backend> Store for SqlStore<B> {
     }
 
     async fn stamp(&self, limit: i64, at: Timestamp) -> Result<Stamped> {
-        sequencer::stamp(&self.db, limit, at).await
+        sequencer::stamp(&self.db, &self.turn, limit, at).await
     }
 
     async fn identity(&self) -> Result<FeedIdentity> {
@@ -130,6 +132,10 @@ impl<B: Backend> Store for SqlStore<B> {
         let identity = epochs::state::<B>(&mut snapshot).await?.identity;
         let order = orders::find::<B>(&mut snapshot, number).await?;
         Ok((identity, order.filter(|order| order.confirmed_at.is_some())))
+    }
+
+    async fn checksums(&self, query: &ChecksumQuery) -> Result<ChecksumPage> {
+        checksums::page::<B>(&mut *self.db.snapshot().await?, query).await
     }
 
     async fn feed_status(&self, now: Timestamp) -> Result<FeedStatus> {
@@ -163,9 +169,5 @@ impl<B: Backend> FeedReader for SqlStore<B> {
     ) -> Result<FeedAnswer> {
         let mut snapshot = self.db.snapshot().await?;
         feed::page::<B>(&mut snapshot, Role::Primary, token, limit, max_bytes).await
-    }
-
-    async fn checksums(&self, query: &ChecksumQuery) -> Result<ChecksumPage> {
-        checksums::page::<B>(&mut *self.db.snapshot().await?, query).await
     }
 }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contract::checksum::ChecksumPage;
 use contract::feed::ContinuationToken;
 use kit::db::{Db, PgConnectOptions, Postgres, Result};
 
-use super::{ChecksumQuery, FeedAnswer, FeedReader, checksums, feed};
+use super::{FeedAnswer, FeedReader, feed};
 use crate::feed::Role;
 
 /// A hot standby of the primary's database. It lags, by milliseconds as a rule; nothing is ever
@@ -32,9 +31,5 @@ impl FeedReader for Standby {
     ) -> Result<FeedAnswer> {
         let mut snapshot = self.db.snapshot().await?;
         feed::page::<Postgres>(&mut snapshot, Role::Standby, token, limit, max_bytes).await
-    }
-
-    async fn checksums(&self, query: &ChecksumQuery) -> Result<ChecksumPage> {
-        checksums::page::<Postgres>(&mut *self.db.snapshot().await?, query).await
     }
 }

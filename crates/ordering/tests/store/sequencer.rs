@@ -14,6 +14,7 @@ on_both_databases! {
     an_order_changed_while_it_waits_keeps_its_place,
     the_newest_order_changed_again_gets_a_newer_number,
     nothing_to_stamp_changes_nothing,
+    a_number_without_its_place_is_refused,
 }
 
 fn stamped(count: i64, last: i64) -> Stamped {
@@ -141,4 +142,47 @@ async fn an_overdue_order_is_waited_for() {
     })
     .await;
     assert_eq!(fixture.feed().await, [(held, 1)]);
+}
+
+/// One long transaction holds several overdue orders; another one is held whenever the sequencer
+/// looks, but lets go when it is waited for.
+#[tokio::test]
+async fn every_overdue_order_has_its_turn_to_be_waited_for() {
+    let fixture = Fixture::postgres().await;
+    fixture.customer().await;
+    let mut held = fixture.outsider().await;
+    held.execute("begin").await.unwrap();
+    for _ in 0..6 {
+        let number = fixture.confirmed().await.number;
+        held.execute(&format!("update orders set note = 'held' where number = {number}"))
+            .await
+            .unwrap();
+    }
+    let restless = fixture.confirmed().await.number;
+    let mut writer = fixture.outsider().await;
+    let waits = "select 'yes' from pg_locks l join pg_stat_activity a using (pid) \
+                 join pg_locks h on h.transactionid = l.transactionid and h.granted \
+                 where not l.granted and h.pid = pg_backend_pid()";
+    wait::until("the restless order is stamped", Duration::from_secs(30), async || {
+        writer.execute(&format!("{HOLD}{restless}")).await.unwrap();
+        let store = fixture.store.clone();
+        let stamping = tokio::spawn(async move { store.stamp(ALL, at(100)).await.unwrap() });
+        while !stamping.is_finished() && writer.texts(waits).await.is_empty() {}
+        writer.execute("commit").await.unwrap();
+        stamping.await.unwrap().count == 1
+    })
+    .await;
+    assert_eq!(fixture.feed().await, [(restless, 1)]);
+}
+
+/// A process of an earlier version gives a number and knows no place in the feed: nobody would see it.
+async fn a_number_without_its_place_is_refused(fixture: Fixture) {
+    fixture.customer().await;
+    let number = fixture.confirmed().await.number;
+    let mut earlier = fixture.outsider().await;
+    let stamp = format!(
+        "update orders set confirmed_sequence_nr = 1, unstamped_since = null where number = {number}"
+    );
+    earlier.execute(&stamp).await.unwrap_err();
+    assert_eq!(fixture.stamp_all().await, 1);
 }

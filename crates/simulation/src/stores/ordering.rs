@@ -188,6 +188,10 @@ impl Store for OrderingStore {
         self.pass("order of the feed", self.inner.feed_order(number)).await
     }
 
+    async fn checksums(&self, query: &ChecksumQuery) -> Result<ChecksumPage> {
+        self.pass("checksums", self.inner.checksums(query)).await
+    }
+
     async fn feed_status(&self, now: Timestamp) -> Result<FeedStatus> {
         self.pass("status", self.inner.feed_status(now)).await
     }
@@ -219,9 +223,5 @@ impl FeedReader for OrderingStore {
             self.sim.witness().sees_page(page);
         }
         Ok(answer)
-    }
-
-    async fn checksums(&self, query: &ChecksumQuery) -> Result<ChecksumPage> {
-        self.pass("checksums", self.inner.checksums(query)).await
     }
 }
