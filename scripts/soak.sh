@@ -2,6 +2,9 @@
 # Looks for what the test command has no time to find. `./scripts/soak.sh --help` says how.
 set -euo pipefail
 
+# For how long each target of the fuzzer is fed.
+readonly fuzz_seconds=60
+
 usage() {
   cat <<'HELP'
 Usage: ./scripts/soak.sh --minutes N [--seed S]
@@ -19,6 +22,12 @@ each time, and stops at the first failure.
                 and the command that repeats it. The plan of a round follows from its
                 seed; the moments at which things meet in the machine do not: repeat
                 it several times.
+  simulation    both services in one process under a seeded scheduler. A seed that
+                fails is printed with its steps, and repeats exactly.
+  fuzzing       made-up input to all that reads what comes from outside, 60 s for
+                each target, whatever the minutes are: see scripts/fuzz.sh.
+
+The faults have two thirds of the time, the simulation one.
 HELP
 }
 
@@ -43,9 +52,12 @@ cd "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # The tests below, with PostgreSQL and everything else that the test command gives them.
 tests() { ./scripts/test.sh --only-tests -- "$@"; }
 
-# Each part has its share of the time, in percent; together 100.
-seconds() { echo $((minutes * 60 * $1 / 100)); }
-
 printf '== faults, from seed %s on\n' "$seed"
-LOCKSTEP_FAULT_SEED=$seed LOCKSTEP_SOAK_SECONDS=$(seconds 100) \
+LOCKSTEP_FAULT_SEED=$seed LOCKSTEP_SOAK_SECONDS=$((minutes * 40)) \
   tests -p e2e --test faults -- soak --ignored --nocapture
+
+printf '== simulation, from seed %s on\n' "$seed"
+cargo run --release --locked -p simulation -- --from "$seed" --seeds 1000000 --seconds $((minutes * 20))
+
+printf '== fuzzing, with seed %s\n' "$seed"
+./scripts/fuzz.sh --seconds "$fuzz_seconds" --seed "$seed"

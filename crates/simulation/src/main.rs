@@ -13,6 +13,9 @@ struct Settings {
     /// How many seeds.
     #[arg(long, default_value_t = 1_000)]
     seeds: u64,
+    /// No further seed begins after so many seconds; as long as it takes when not given.
+    #[arg(long)]
+    seconds: Option<u64>,
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
@@ -32,8 +35,12 @@ fn main() -> ExitCode {
     let database = if settings.postgres { Kind::Postgres } else { Kind::Sqlite };
     let options = Options { steps: settings.steps, ..Options::on(database) };
     let began = Instant::now();
-    let (mut failed, mut restores, mut steps) = (0_u64, 0, 0);
+    let (mut done, mut failed, mut restores, mut steps) = (0_u64, 0_u64, 0, 0);
     for seed in settings.from..settings.from + settings.seeds {
+        if settings.seconds.is_some_and(|seconds| began.elapsed().as_secs() >= seconds) {
+            break;
+        }
+        done += 1;
         // The panic hook has told what it was.
         let Ok(report) = catch_unwind(AssertUnwindSafe(|| run(seed, options))) else {
             eprintln!("seed {seed}: panicked");
@@ -51,14 +58,13 @@ fn main() -> ExitCode {
             repeat(seed, &settings);
             failed += 1;
         }
-        let done = seed - settings.from + 1;
         if done.is_multiple_of(100) {
             eprintln!("{done} of {} seeds, {failed} failed", settings.seeds);
         }
     }
     println!(
         "{} seeds in {:.1} s: {failed} failed; {steps} lines of traces, {restores} restores",
-        settings.seeds,
+        done,
         began.elapsed().as_secs_f64()
     );
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use round::{Report, round};
 use world::Servers;
@@ -47,6 +47,8 @@ const NORMAL_SEEDS: RangeInclusive<u64> = 1..=20;
 const LANES: usize = 2;
 /// Repeats one round, or is the first of a soak.
 const SEED: &str = "LOCKSTEP_FAULT_SEED";
+/// A round takes some seconds, and then up to a few minutes to catch up on a busy machine.
+const ROUND_LIMIT: Duration = Duration::from_mins(5);
 const SOAK_SECONDS: &str = "LOCKSTEP_SOAK_SECONDS";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -106,7 +108,8 @@ async fn rounds(first: u64, wanted: impl Fn(u64) -> bool) -> BTreeMap<String, us
 
 /// The report of a round; when it fails, how to repeat it.
 async fn told(seed: u64, round: impl Future<Output = Report>) -> Report {
-    match AssertUnwindSafe(round).catch_unwind().await {
+    let in_time = async { timeout(ROUND_LIMIT, round).await.expect("a round came to no end") };
+    match AssertUnwindSafe(in_time).catch_unwind().await {
         Ok(report) => report,
         Err(panic) => {
             println!(

@@ -111,6 +111,14 @@ impl Scene {
         self.ordering.create_confirmed(&content).await.unwrap()
     }
 
+    /// The exit code of `billing verify`.
+    pub(super) async fn verify(&self) -> Option<i32> {
+        let program = Program::new("billing")
+            .args(["verify", "--database-url", self.billing_database.url()])
+            .args(["--ordering-url", &format!("http://127.0.0.1:{}", self.ports.0)]);
+        program.run().await.status.code()
+    }
+
     /// Ordering is started again, as it was or on another database.
     pub(super) async fn ordering_goes_on_with(&mut self, url: &str) {
         let program = ordering_program(url, self.ports.0, self.ports.1);

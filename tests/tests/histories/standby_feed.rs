@@ -45,6 +45,7 @@ async fn a_standby_that_lags_makes_nothing_lost_and_begins_no_epoch() {
     assert_eq!(scene.ordering.whole_feed(100).await.unwrap(), known);
     assert_eq!(scene.billing.follow_link(order).await.unwrap().status(), 303);
     scene.assert_content(order, there.version, "ahead").await;
+    assert_eq!(scene.verify().await, Some(1), "it is compared with the primary");
 
     // Billing has read from the primary itself, and so further than the standby goes.
     scene.pair.ordering.kill();
