@@ -40,7 +40,7 @@ pub fn shows(breach: Breach) -> Option<(Scenario, Promise)> {
         B::MarkedUnasked => (scenarios::FAILOVER, NeverCalledMissing),
         B::AnyNotFound => (scenarios::STANDBY, EndsEqual),
         B::AnyFeed => (scenarios::ANOTHER_DATABASE, EndsEqual),
-        B::NumberKept | B::PastServes => return None,
+        B::WaitingHidden | B::PastServes => return None,
     })
 }
 
@@ -78,7 +78,8 @@ const INTRODUCTION: &str = "\
 break a promise; and with any one rule broken it finds one. These are the shortest. They are printed by \
 `cargo run -p model --example counterexamples`, and a test sees to it that they stand here as they are found.
 
-A, B and C are orders, drafts at first; v2 is version 2; number −1 is not stamped yet; token 1-3 goes on in epoch 1 after number 3. \
+A, B and C are orders, drafts at first; v2 is version 2; number −1 is not stamped yet, and a page \
+has such an order under the number that it was given last; token 1-3 goes on in epoch 1 after number 3. \
 “From here on nothing goes wrong”: writers pause, what is open is rolled back, what is on the way is lost, and both sides run until nothing \
 changes any more.
 ";

@@ -36,9 +36,10 @@ pub struct Row {
     pub content: (u8, u8),
     /// `confirmed_sequence_nr`; `None` is −1.
     pub number: Option<u8>,
-    /// The number is an earlier version's and stays until this one is stamped: a variant of P4.
-    pub keeps_number: bool,
-    /// The epoch in which it was stamped, where a breach reads it.
+    /// `feed_sequence_nr`: its place in the feed, the number that it was given last. It stays while
+    /// a change waits for the next one (P4). `None` until the first, and in replies.
+    pub feed_number: Option<u8>,
+    /// The epoch in which it was given that number, where a breach reads it.
     pub stamped_in: u8,
     /// Its place among the orders that wait for a stamp; 0 where every batch takes all of them.
     pub since: u8,
@@ -52,7 +53,12 @@ impl Row {
 
     /// Exposed, and not stamped since the last change.
     pub fn waits(&self) -> bool {
-        self.exposed() && (self.number.is_none() || self.keeps_number)
+        self.exposed() && self.number.is_none()
+    }
+
+    /// As a reply shows it, under `number`.
+    pub(crate) fn shown_under(self, number: Option<u8>) -> Self {
+        Self { number, feed_number: None, ..self }
     }
 }
 
@@ -91,12 +97,18 @@ impl Database {
             version: 1,
             content: (1, 1),
             number: None,
-            keeps_number: false,
+            feed_number: None,
             stamped_in: 0,
             since: 0,
         }; ORDERS];
         for (row, number) in rows.iter_mut().zip(1..=stamped) {
-            *row = Row { status: Status::Confirmed, number: Some(number), stamped_in: 1, ..*row };
+            *row = Row {
+                status: Status::Confirmed,
+                number: Some(number),
+                feed_number: Some(number),
+                stamped_in: 1,
+                ..*row
+            };
         }
         Self {
             feed: Feed::Ours,
@@ -135,7 +147,7 @@ impl Database {
         self.unannounced = false;
     }
 
-    /// The greatest number in the table.
+    /// The greatest `confirmed_sequence_nr` in the table.
     fn maximum(&self) -> u8 {
         self.rows.iter().filter_map(|row| row.number).max().unwrap_or(0)
     }
@@ -149,7 +161,7 @@ impl Database {
     pub fn stamp(&mut self, order: usize, number: u8, rules: Rules) {
         let row = &mut self.rows[order];
         row.number = Some(number);
-        row.keeps_number = false;
+        row.feed_number = Some(number);
         row.since = 0;
         if rules.broken(Breach::EpochOfStamp) {
             row.stamped_in = self.epoch;

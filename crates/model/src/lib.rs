@@ -7,7 +7,9 @@
 //! few writes, and several scenarios instead of one that would never end.
 //!
 //! A model that cannot fail proves nothing. So each rule can be broken, in each way that somebody
-//! might think of, and for each a counterexample must be found.
+//! might think of, and for each a counterexample must be found. Two of these ways break nothing that
+//! is promised, [`WaitingHidden`](rules::Breach::WaitingHidden) and
+//! [`PastServes`](rules::Breach::PastServes); they are searched to the end in a few scenarios.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -28,10 +30,11 @@
 //! # What is modelled
 //!
 //! Writers that hold rows, commit and roll back in any order; two sequencers in steps; pages of one
-//! snapshot that are delayed, lost, kept by a cache and repeated; pulls of single orders; two
-//! workers of billing; a crash of anybody at any step (its transaction is rolled back, its request
-//! is lost); failovers to a standby that lost a tail, the old primary that comes back; restores of
-//! one backup, announced, late or never; a hot standby that lags and answers; another database.
+//! snapshot that are delayed, lost, kept by a cache and repeated, in which an order that was
+//! changed stands under its last number until it has the next; pulls of single orders; two workers
+//! of billing; a crash of anybody at any step (its transaction is rolled back, its request is
+//! lost); failovers to a standby that lost a tail, the old primary that comes back; restores of one
+//! backup, announced, late or never; a hot standby that lags and answers; another database.
 //!
 //! # What is not
 //!

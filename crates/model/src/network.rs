@@ -88,8 +88,11 @@ impl Database {
         rules: Rules,
     ) -> Reply {
         let body = match request {
-            Request::Order(order) if self.rows[order].exposed() => Body::Order(self.rows[order]),
-            Request::Order(_) => Body::NotFound,
+            Request::Order(order) if !self.rows[order].exposed() => Body::NotFound,
+            Request::Order(order) => {
+                let row = self.rows[order];
+                Body::Order(row.shown_under(row.number))
+            }
             Request::Page(None) => self.page(None, 0, limit, rules),
             Request::Page(Some(token)) if token.feed != self.feed => Body::UnknownFeed,
             Request::Page(Some(token)) => {
@@ -128,19 +131,20 @@ impl Database {
         }
     }
 
-    /// `seq > after order by seq limit n`; its token is its own last number (P5).
+    /// `seq > after order by seq limit n`; its token is its own last number (P5). The numbers are
+    /// those that were given last, also of the orders that wait for the next (P4).
     fn page(&self, sent: Option<Token>, after: u8, limit: usize, rules: Rules) -> Body {
         let mut later: Vec<(u8, usize)> = (0..ORDERS)
             .filter(|&order| self.rows[order].exposed())
-            .filter_map(|order| Some((self.rows[order].number?, order)))
+            .filter_map(|order| Some((self.rows[order].feed_number?, order)))
             .filter(|&(number, _)| number > after)
             .collect();
         later.sort_unstable();
         let is_last = later.len() <= limit;
         later.truncate(limit);
         let mut rows = [None; ORDERS];
-        for &(_, order) in &later {
-            rows[order] = Some(self.rows[order]);
+        for &(number, order) in &later {
+            rows[order] = Some(self.rows[order].shown_under(Some(number)));
         }
         let token = if rules.broken(Breach::TokenIsCounter) {
             Some(Some(self.token(self.counter)))

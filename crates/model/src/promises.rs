@@ -164,8 +164,8 @@ fn token_covered(_: &World, state: &State) -> bool {
         && !database.unannounced;
     !of_this_history
         || database.rows.iter().zip(&state.consumer.copies).all(|(row, copy)| {
+            // While an order waits, nothing says which version its place in the feed stood for.
             !row.exposed()
-                || row.waits()
                 || row.number.is_none_or(|number| number > token.number)
                 || copy
                     .is_some_and(|copy| (copy.epoch, copy.version) >= (database.epoch, row.version))

@@ -73,8 +73,7 @@ impl Provider {
             _ => return None,
         };
         let keeps_version = rules.broken(Breach::WriteKeepsVersion) && row.exposed();
-        let keeps_number = rules.broken(Breach::NumberKept) && row.number.is_some();
-        let number = if rules.broken(Breach::WriteKeepsNumber) || keeps_number {
+        let number = if rules.broken(Breach::WriteKeepsNumber) {
             row.number
         } else if rules.broken(Breach::WriterNumbers) {
             self.database.counter += 1;
@@ -82,13 +81,14 @@ impl Provider {
         } else {
             None
         };
+        let kept = row.feed_number.filter(|_| !rules.broken(Breach::WaitingHidden));
         self.writers[order] = Some(Row {
             status,
             version: row.version + u8::from(!keeps_version),
             content: (row.content.0 + 1, self.database.history),
             number,
-            keeps_number,
-            stamped_in: 0,
+            feed_number: number.or(kept),
+            stamped_in: row.stamped_in,
             since: if by_age { self.place(&row, rules) } else { 0 },
         });
         Some(self)

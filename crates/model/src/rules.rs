@@ -88,7 +88,7 @@ breaches! {
     MarkedUnasked, "C5", "orders that a re-read does not meet are marked missing without asking";
     AnyNotFound, "C5", "a 404 of any epoch means missing";
     AnyFeed, "C6", "nobody looks at the feedId";
-    NumberKept, "P4", "a changed order keeps its old number in the feed until it has a new one";
+    WaitingHidden, "P4", "a changed order is not in the feed until it has its new number";
     PastServes, "P6", "a provider of the past answers a token of a newer epoch with a page";
 }
 

@@ -214,6 +214,7 @@ impl Provider {
             row.version = 1;
             row.content = (1, 1);
             row.number = row.number.map(|_| 1);
+            row.feed_number = None; // Nobody reads the feed here.
             row.since = place(row.since);
         }
         self.database.counter = 1;
