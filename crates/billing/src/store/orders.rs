@@ -63,6 +63,16 @@ pub(super) async fn upsert<B: Backend>(
     rows.iter().map(|row| Ok((row.get("number")?, row.get("revision")?))).collect()
 }
 
+/// Locks every order there is, by rising number.
+pub(super) async fn lock_all<B: Backend>(conn: &mut B::Connection) -> Result<()> {
+    let sql = format!(
+        "select count(*) from (select number from orders order by number{}) as locked",
+        B::FOR_UPDATE
+    );
+    query::<B>(AssertSqlSafe(sql)).fetch_one(conn).await?;
+    Ok(())
+}
+
 /// Lets the orders of any other feed replace what is stored: epochs of two feeds cannot be
 /// compared, and every one is greater than −1.
 pub(super) async fn forget_epochs<B: Backend>(conn: &mut B::Connection) -> Result<()> {
