@@ -286,6 +286,9 @@ pub struct StoredOrder {
     pub kept_at: Option<Timestamp>,
     /// The epoch of the answer that brought it.
     pub epoch: Epoch,
+    /// Rises by one with every answer that replaces the copy. For its `ETag` only.
+    #[serde(skip)]
+    pub revision: i64,
     /// When it was received.
     pub received_at: Timestamp,
 }

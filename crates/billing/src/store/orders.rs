@@ -11,7 +11,7 @@ use super::{Received, StoredOrder, json};
 
 /// What [`read`] needs.
 pub(super) const COLUMNS: &str =
-    "document, missing_at_source, missing_since, kept_at, epoch, received_at";
+    "document, missing_at_source, missing_since, kept_at, epoch, revision, received_at";
 
 /// The revision of an order that was inserted just now.
 pub(super) const INSERTED: i64 = 1;
@@ -125,6 +125,7 @@ pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<StoredOrder> {
         missing_since: row.get::<Option<i64>>("missing_since")?.map(Timestamp::from_micros),
         kept_at: row.get::<Option<i64>>("kept_at")?.map(Timestamp::from_micros),
         epoch: Epoch(row.get("epoch")?),
+        revision: row.get("revision")?,
         received_at: Timestamp::from_micros(row.get("received_at")?),
     })
 }

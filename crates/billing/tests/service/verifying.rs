@@ -30,6 +30,7 @@ on_both_databases! {
     an_approved_invoice_of_a_repaired_order_is_replaced,
     what_cannot_be_compared_is_said,
     a_strange_answer_is_no_comparison,
+    a_repaired_copy_is_told_from_what_it_was,
 }
 
 async fn pulled(world: &World, orders: impl IntoIterator<Item = Order>) -> Feed {
@@ -264,4 +265,21 @@ async fn a_strange_answer_is_no_comparison(world: World) {
         let error = world.verifier(&[]).compare(&|_| ()).await.unwrap_err();
         assert!(matches!(&error, VerifyError::Pull(error) if error.kind() == "invalid"), "{error}");
     }
+}
+
+async fn a_repaired_copy_is_told_from_what_it_was(world: World) {
+    let feed = pulled(&world, [order(1, 2, 1)]).await;
+    let path = "/api/v1/orders/1";
+    let before = world.ask("GET", path, None).await;
+    let tag = before.headers["etag"].to_str().unwrap();
+    let known = [("if-none-match", tag)];
+    assert_eq!(world.ask_with("GET", path, &known, None).await.status, 304);
+    // The same version with other content.
+    feed.put(Order { note: Some("other".into()), ..order(1, 2, 1) });
+    let verifier = world.verifier(&[]);
+    let report = verifier.compare(&|_| ()).await.unwrap();
+    assert!(verifier.repair(&report, &|_| ()).await.unwrap().is_equal());
+    let after = world.ask_with("GET", path, &known, None).await;
+    assert_eq!((after.status.as_u16(), &after.body["note"]), (200, &"other".into()));
+    assert_eq!(after.body["version"], before.body["version"]);
 }
