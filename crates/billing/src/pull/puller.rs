@@ -17,8 +17,8 @@ use super::watch::{self, Watch};
 use super::{Counts, Page, PullError, Single};
 use crate::store::{Advance, Applied, PullState, Received, Store};
 
-/// How long the loop may be silent, besides its pauses, before something is wrong with it: longer
-/// than a page may take to arrive and be taken in.
+/// How long the loop may be silent, besides its pauses and the time that an answer may take to arrive,
+/// before something is wrong with it: longer than a page may take to be taken in.
 const GRACE: Duration = Duration::from_mins(2);
 
 /// Pulls from ordering: pages on a timer, single orders on demand.
@@ -140,7 +140,8 @@ impl Puller {
         }
         let pause = Duration::from_millis(self.pause.load(atomic::Ordering::Relaxed));
         let silence = self.heartbeat.age();
-        if silence > pause + GRACE {
+        let limit = pause.saturating_add(self.client.timeout).saturating_add(GRACE);
+        if silence > limit {
             return Some(format!("the pull loop has not moved for {} s", silence.as_secs()));
         }
         self.watch.overdue()

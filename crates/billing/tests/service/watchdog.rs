@@ -58,6 +58,20 @@ async fn pulls_that_fail_for_too_long_are_the_reason_why_it_is_not_ready() {
 }
 
 #[tokio::test]
+async fn a_page_may_take_as_long_as_it_is_given() {
+    let world = World::sqlite().await;
+    // It gives a page a minute, the other half a second.
+    let patient = world.patient_puller(&world.ordering.uri());
+    world.clock.advance(Duration::from_secs(150));
+    assert_eq!(patient.blocked(), None);
+    let blocked = world.puller.blocked();
+    assert_eq!(blocked.as_deref(), Some("the pull loop has not moved for 150 s"));
+    world.clock.advance(Duration::from_secs(31));
+    let blocked = patient.blocked();
+    assert_eq!(blocked.as_deref(), Some("the pull loop has not moved for 181 s"));
+}
+
+#[tokio::test]
 async fn every_metric_of_the_pull_is_there_from_the_start() {
     let world = World::sqlite().await;
     // It stops before its first pull.
