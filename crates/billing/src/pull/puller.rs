@@ -78,8 +78,8 @@ impl Puller {
         }
     }
 
-    /// The service is not ready when no pull has reached the end of the feed for longer than
-    /// `max_age`. Without this, it may take as long as it takes.
+    /// The service is not ready when no pull has reached the end of the feed, or come nearer to it,
+    /// for longer than `max_age`. Without this, it may take as long as it takes.
     #[must_use]
     pub fn expecting_success_within(mut self, max_age: Duration) -> Self {
         self.watch.max_age = Some(max_age);
@@ -206,6 +206,7 @@ impl Puller {
                 answer => answer?,
             };
             let has_more = page.has_more;
+            let is_empty = page.orders.is_empty() && page.unfit.is_empty();
             let received = Received {
                 identity: page.identity,
                 orders: page.orders,
@@ -219,6 +220,9 @@ impl Puller {
             // Superseded: another process was faster. Then it goes on from where that one got to.
             if let Some(page) = self.apply(&received).await? {
                 *counts += page;
+                if !is_empty {
+                    self.watch.progressed();
+                }
                 self.watch.show_behind();
                 if !has_more {
                     return Ok(());
