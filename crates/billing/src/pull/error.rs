@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use contract::feed::{Epoch, FeedIdentity};
+use contract::problem::ProblemCode;
 use kit::db;
 
-use crate::upstream::Fault;
+use crate::upstream::{AtFault, Fault};
 
 /// The name of the other side, as a sentence begins with it.
 pub(super) const ORDERING: &str = "Ordering";
@@ -78,6 +79,12 @@ impl PullError {
             Self::StaleProvider { .. } => "stale-provider",
             Self::Database(_) => "database",
         }
+    }
+
+    /// Whether the same question may be answered a moment later: ordering is away, late or busy.
+    pub fn may_pass(&self) -> bool {
+        let Self::Upstream(fault) = self else { return false };
+        fault.at_fault == AtFault::Them && fault.code != ProblemCode::UpstreamInvalid
     }
 
     /// How long ordering asks to wait before the next try; `None` when it does not say.
