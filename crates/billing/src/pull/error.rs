@@ -41,6 +41,17 @@ pub enum PullError {
         /// The adopted one; `None` while it has not been compared.
         adopted: Option<Epoch>,
     },
+    /// A standby answers that has not heard of the adopted epoch yet: it has nothing to give.
+    #[error(
+        "Ordering answers from a standby that lags: it has not heard of epoch {adopted} yet, and \
+         still is in epoch {answered}"
+    )]
+    LaggingStandby {
+        /// The standby's own epoch.
+        answered: Epoch,
+        /// The epoch of the token, which it sent back as it came.
+        adopted: Epoch,
+    },
     /// Billing's own database.
     #[error("Billing's own database failed")]
     Database(#[from] db::Error),
@@ -77,6 +88,7 @@ impl PullError {
             Self::Reset(_) => "reset",
             Self::UnknownFeed(_) => "unknown-feed",
             Self::StaleProvider { .. } => "stale-provider",
+            Self::LaggingStandby { .. } => "lagging-standby",
             Self::Database(_) => "database",
         }
     }

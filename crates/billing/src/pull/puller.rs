@@ -235,7 +235,12 @@ impl Puller {
     /// seen; a greater epoch, however it is told, comes back as `Reset`.
     async fn ask(&self, state: &PullState) -> Result<Page, PullError> {
         match self.client.page(state.continuation_token.as_ref()).await {
-            Ok(page) => judge(state, &page.identity).map(|()| page),
+            Ok(page) => match (page.lags_behind(), judge(state, &page.identity)) {
+                (Some(adopted), Err(PullError::StaleProvider { .. })) => {
+                    Err(PullError::LaggingStandby { answered: page.identity.epoch, adopted })
+                }
+                (_, judged) => judged.map(|()| page),
+            },
             Err(PullError::Reset(identity)) => {
                 judge(state, &identity).and(Err(PullError::Reset(identity)))
             }

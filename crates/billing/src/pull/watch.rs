@@ -12,7 +12,7 @@ use super::{Counts, PullError, Puller};
 
 /// Every outcome of a pull, as the metrics call it: [`PullError::kind`], but for the one that only a
 /// single order has.
-const OUTCOMES: [&str; 9] = [
+const OUTCOMES: [&str; 10] = [
     "success",
     "timeout",
     "unreachable",
@@ -21,6 +21,7 @@ const OUTCOMES: [&str; 9] = [
     "reset",
     "unknown-feed",
     "stale-provider",
+    "lagging-standby",
     "database",
 ];
 

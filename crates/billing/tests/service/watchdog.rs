@@ -132,7 +132,7 @@ async fn every_metric_of_the_pull_is_there_from_the_start() {
     let metrics = metrics.as_str().unwrap();
     let kinds = ["new", "changed", "removed", "unchanged", "quarantined"];
     let outcomes = ["success", "timeout", "unreachable", "refused", "invalid", "reset"];
-    let others = ["unknown-feed", "stale-provider", "database"];
+    let others = ["unknown-feed", "stale-provider", "lagging-standby", "database"];
     let expected =
         (kinds.iter().map(|it| format!("billing_pulled_orders_total{{kind=\"{it}\"}} ")))
             .chain(
