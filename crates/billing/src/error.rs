@@ -59,6 +59,7 @@ fn code_of(error: &PullError) -> ProblemCode {
         PullError::Reset(_) | PullError::UnknownFeed(_) => ProblemCode::UpstreamInvalid,
         PullError::NotFound(_) => ProblemCode::NotFound,
         PullError::StaleProvider { .. } => ProblemCode::StaleProvider,
+        PullError::LaggingStandby { .. } => ProblemCode::UpstreamUnavailable,
         PullError::Database(_) => ProblemCode::Unavailable,
     }
 }

@@ -81,7 +81,7 @@ impl IntoResponses for DecisionProblems {
             P::UnsupportedMediaType,
             P::ValidationFailed,
         ];
-        problems(&[READ, &own].concat())
+        problems(&[READ, WRITE, &own].concat())
     }
 }
 

@@ -35,6 +35,15 @@ pub struct Page {
     pub last_sequence_nr: SequenceNr,
 }
 
+impl Page {
+    /// The epoch that whoever answers has not heard of yet; `None` as a rule. Only a standby sends back
+    /// the token of a later epoch with an empty page: a primary would say that it is of the past.
+    pub(super) fn lags_behind(&self) -> Option<Epoch> {
+        let epoch = self.continuation_token.epoch;
+        (epoch > self.identity.epoch).then_some(epoch)
+    }
+}
+
 /// An order that was asked for by number.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Single {

@@ -1,6 +1,7 @@
 //! The client of ordering's feed: asks, and reads what comes back.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use contract::checksum::ChecksumPage;
 use contract::feed::ContinuationToken;
@@ -20,6 +21,8 @@ pub struct FeedClient {
     orders: Url,
     checksums: Url,
     limit: i64,
+    /// How long one answer may take.
+    pub(super) timeout: Duration,
 }
 
 impl FeedClient {
@@ -38,6 +41,7 @@ impl FeedClient {
             orders: feed_url(&source.ordering_url, "orders"),
             checksums: feed_url(&source.ordering_url, "checksums"),
             limit: source.pull_limit,
+            timeout: source.pull_timeout,
         }
     }
 

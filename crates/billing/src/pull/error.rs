@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use contract::feed::{Epoch, FeedIdentity};
+use contract::problem::ProblemCode;
 use kit::db;
 
-use crate::upstream::Fault;
+use crate::upstream::{AtFault, Fault};
 
 /// The name of the other side, as a sentence begins with it.
 pub(super) const ORDERING: &str = "Ordering";
@@ -39,6 +40,17 @@ pub enum PullError {
         answered: Option<Epoch>,
         /// The adopted one; `None` while it has not been compared.
         adopted: Option<Epoch>,
+    },
+    /// A standby answers that has not heard of the adopted epoch yet: it has nothing to give.
+    #[error(
+        "Ordering answers from a standby that lags: it has not heard of epoch {adopted} yet, and \
+         still is in epoch {answered}"
+    )]
+    LaggingStandby {
+        /// The standby's own epoch.
+        answered: Epoch,
+        /// The epoch of the token, which it sent back as it came.
+        adopted: Epoch,
     },
     /// Billing's own database.
     #[error("Billing's own database failed")]
@@ -76,8 +88,15 @@ impl PullError {
             Self::Reset(_) => "reset",
             Self::UnknownFeed(_) => "unknown-feed",
             Self::StaleProvider { .. } => "stale-provider",
+            Self::LaggingStandby { .. } => "lagging-standby",
             Self::Database(_) => "database",
         }
+    }
+
+    /// Whether the same question may be answered a moment later: ordering is away, late or busy.
+    pub fn may_pass(&self) -> bool {
+        let Self::Upstream(fault) = self else { return false };
+        fault.at_fault == AtFault::Them && fault.code != ProblemCode::UpstreamInvalid
     }
 
     /// How long ordering asks to wait before the next try; `None` when it does not say.

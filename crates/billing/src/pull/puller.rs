@@ -17,8 +17,8 @@ use super::watch::{self, Watch};
 use super::{Counts, Page, PullError, Single};
 use crate::store::{Advance, Applied, PullState, Received, Store};
 
-/// How long the loop may be silent, besides its pauses, before something is wrong with it: longer
-/// than a page may take to arrive and be taken in.
+/// How long the loop may be silent, besides its pauses and the time that an answer may take to arrive,
+/// before something is wrong with it: longer than a page may take to be taken in.
 const GRACE: Duration = Duration::from_mins(2);
 
 /// Pulls from ordering: pages on a timer, single orders on demand.
@@ -78,8 +78,8 @@ impl Puller {
         }
     }
 
-    /// The service is not ready when no pull has reached the end of the feed for longer than
-    /// `max_age`. Without this, it may take as long as it takes.
+    /// The service is not ready when no pull has reached the end of the feed, or come nearer to it,
+    /// for longer than `max_age`. Without this, it may take as long as it takes.
     #[must_use]
     pub fn expecting_success_within(mut self, max_age: Duration) -> Self {
         self.watch.max_age = Some(max_age);
@@ -140,7 +140,8 @@ impl Puller {
         }
         let pause = Duration::from_millis(self.pause.load(atomic::Ordering::Relaxed));
         let silence = self.heartbeat.age();
-        if silence > pause + GRACE {
+        let limit = pause.saturating_add(self.client.timeout).saturating_add(GRACE);
+        if silence > limit {
             return Some(format!("the pull loop has not moved for {} s", silence.as_secs()));
         }
         self.watch.overdue()
@@ -205,6 +206,7 @@ impl Puller {
                 answer => answer?,
             };
             let has_more = page.has_more;
+            let is_empty = page.orders.is_empty() && page.unfit.is_empty();
             let received = Received {
                 identity: page.identity,
                 orders: page.orders,
@@ -218,6 +220,9 @@ impl Puller {
             // Superseded: another process was faster. Then it goes on from where that one got to.
             if let Some(page) = self.apply(&received).await? {
                 *counts += page;
+                if !is_empty {
+                    self.watch.progressed();
+                }
                 self.watch.show_behind();
                 if !has_more {
                     return Ok(());
@@ -230,7 +235,12 @@ impl Puller {
     /// seen; a greater epoch, however it is told, comes back as `Reset`.
     async fn ask(&self, state: &PullState) -> Result<Page, PullError> {
         match self.client.page(state.continuation_token.as_ref()).await {
-            Ok(page) => judge(state, &page.identity).map(|()| page),
+            Ok(page) => match (page.lags_behind(), judge(state, &page.identity)) {
+                (Some(adopted), Err(PullError::StaleProvider { .. })) => {
+                    Err(PullError::LaggingStandby { answered: page.identity.epoch, adopted })
+                }
+                (_, judged) => judged.map(|()| page),
+            },
             Err(PullError::Reset(identity)) => {
                 judge(state, &identity).and(Err(PullError::Reset(identity)))
             }

@@ -78,6 +78,9 @@ impl Puller {
                 }
             }
             done += self.mark_missing(&missing).await?;
+            if done > 0 {
+                self.watch.progressed();
+            }
             metrics::gauge!("billing_unseen_orders").decrement(gauge_value(done));
             if let Some(error) = end {
                 return Err(error);

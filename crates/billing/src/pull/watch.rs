@@ -12,7 +12,7 @@ use super::{Counts, PullError, Puller};
 
 /// Every outcome of a pull, as the metrics call it: [`PullError::kind`], but for the one that only a
 /// single order has.
-const OUTCOMES: [&str; 9] = [
+const OUTCOMES: [&str; 10] = [
     "success",
     "timeout",
     "unreachable",
@@ -21,6 +21,7 @@ const OUTCOMES: [&str; 9] = [
     "reset",
     "unknown-feed",
     "stale-provider",
+    "lagging-standby",
     "database",
 ];
 
@@ -29,6 +30,8 @@ pub(super) struct Watch {
     clock: SharedClock,
     /// Beats with every pull that reached the end of the feed.
     success: Heartbeat,
+    /// Beats with every page that brought something, and with orders that were seen again.
+    progress: Heartbeat,
     /// How old what is here was when `success` last beat, in microseconds: as long as that pull took.
     age_at_success: AtomicU64,
     /// What went wrong last; `None` when nothing did since.
@@ -42,6 +45,7 @@ impl Watch {
     pub(super) fn starting(clock: SharedClock) -> Self {
         Self {
             success: Heartbeat::starting(clock.clone()),
+            progress: Heartbeat::starting(clock.clone()),
             clock,
             age_at_success: AtomicU64::new(0),
             failure: Mutex::default(),
@@ -57,6 +61,11 @@ impl Watch {
         self.show_behind();
     }
 
+    /// A pull has come further, and its end nearer.
+    pub(super) fn progressed(&self) {
+        self.progress.beat();
+    }
+
     pub(super) fn failed(&self, error: &PullError) {
         *self.lock_failure() = Some(error.to_string());
     }
@@ -66,11 +75,11 @@ impl Watch {
         self.age_at_success.store(micros, Ordering::Relaxed);
     }
 
-    /// Why the service is not ready: no pull has reached the end of the feed for too long. `None`
-    /// when one has.
+    /// Why the service is not ready: no pull has reached the end of the feed for too long, nor come
+    /// nearer to it. `None` when one has: a first load or a re-read takes as long as it takes.
     pub(super) fn overdue(&self) -> Option<String> {
         let age = self.success.age();
-        self.max_age.filter(|max_age| age > *max_age)?;
+        self.max_age.filter(|max_age| age.min(self.progress.age()) > *max_age)?;
         let failure = self.lock_failure().clone();
         let failure =
             failure.map(|it| format!(": {}", it.trim_end_matches('.'))).unwrap_or_default();

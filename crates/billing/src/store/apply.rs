@@ -21,7 +21,7 @@ use kit::db::{Backend, Result};
 use kit::random::Random;
 
 use super::pull_state::{self, Verdict};
-use super::{Applied, Received, follow, orders, quarantine};
+use super::{Applied, Received, RowVersion, checksums, follow, orders, quarantine};
 use crate::pull::Counts;
 
 /// Takes in an answer. The transaction may be committed only when it is [`Applied::Done`].
@@ -31,11 +31,53 @@ pub(super) async fn apply<B: Backend>(
     random: &Random,
     at: Timestamp,
 ) -> Result<Applied> {
-    match pull_state::admit::<B>(conn, received, at).await? {
-        Verdict::Accepted(_) => {}
-        Verdict::Superseded => return Ok(Applied::Superseded),
-        Verdict::WrongHistory => return Ok(Applied::WrongHistory),
+    match refuse::<B>(conn, received, at).await? {
+        Some(refused) => Ok(refused),
+        None => take_in::<B>(conn, received, random, at).await,
     }
+}
+
+/// Takes in orders that are not newer than their copies, if the row of each is still as it was
+/// `seen`. The transaction may be committed only when it is [`Applied::Done`].
+pub(super) async fn replace<B: Backend>(
+    conn: &mut B::Connection,
+    received: &Received,
+    seen: RowVersion,
+    random: &Random,
+    at: Timestamp,
+) -> Result<Applied> {
+    // The position comes before the orders, as everywhere.
+    if let Some(refused) = refuse::<B>(conn, received, at).await? {
+        return Ok(refused);
+    }
+    for order in &received.orders {
+        if !checksums::give_up::<B>(conn, order.number, seen).await? {
+            return Ok(Applied::Superseded);
+        }
+    }
+    take_in::<B>(conn, received, random, at).await
+}
+
+/// Judges an answer and moves the position accordingly; why it may not be taken in, `None` when it
+/// may.
+async fn refuse<B: Backend>(
+    conn: &mut B::Connection,
+    received: &Received,
+    at: Timestamp,
+) -> Result<Option<Applied>> {
+    Ok(match pull_state::admit::<B>(conn, received, at).await? {
+        Verdict::Accepted(_) => None,
+        Verdict::Superseded => Some(Applied::Superseded),
+        Verdict::WrongHistory => Some(Applied::WrongHistory),
+    })
+}
+
+async fn take_in<B: Backend>(
+    conn: &mut B::Connection,
+    received: &Received,
+    random: &Random,
+    at: Timestamp,
+) -> Result<Applied> {
     let mut counts = Counts { pages: i64::from(received.advance.is_some()), ..Counts::default() };
     let stored = orders::upsert::<B>(conn, received, at).await?;
     for order in &received.orders {

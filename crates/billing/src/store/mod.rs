@@ -71,8 +71,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// How many orders ordering has lost, and how far the re-read of the adopted epoch has come.
     async fn at_source(&self) -> Result<AtSource>;
-    /// Orders of an older epoch than the adopted one that are not marked as missing, by rising
-    /// `(epoch, number)` from behind `after`, at most `limit`: they must be seen again.
+    /// Orders of an older epoch than the adopted one that are not marked as missing, and those without
+    /// a copy that such an epoch put aside, by rising `(epoch, number)` from behind `after`, at most
+    /// `limit`: they must be seen again.
     async fn unseen(&self, after: Option<Unseen>, limit: i64) -> Result<Vec<Unseen>>;
     /// Marks orders as missing at the source that `identity` said it does not know; how many. Only
     /// the adopted history can say so, and only of orders that an older epoch left: one that was
@@ -286,6 +287,9 @@ pub struct StoredOrder {
     pub kept_at: Option<Timestamp>,
     /// The epoch of the answer that brought it.
     pub epoch: Epoch,
+    /// Rises by one with every answer that replaces the copy. For its `ETag` only.
+    #[serde(skip)]
+    pub revision: i64,
     /// When it was received.
     pub received_at: Timestamp,
 }

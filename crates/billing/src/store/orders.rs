@@ -11,7 +11,7 @@ use super::{Received, StoredOrder, json};
 
 /// What [`read`] needs.
 pub(super) const COLUMNS: &str =
-    "document, missing_at_source, missing_since, kept_at, epoch, received_at";
+    "document, missing_at_source, missing_since, kept_at, epoch, revision, received_at";
 
 /// The revision of an order that was inserted just now.
 pub(super) const INSERTED: i64 = 1;
@@ -61,6 +61,16 @@ pub(super) async fn upsert<B: Backend>(
         .fetch_all(conn)
         .await?;
     rows.iter().map(|row| Ok((row.get("number")?, row.get("revision")?))).collect()
+}
+
+/// Locks every order there is, by rising number.
+pub(super) async fn lock_all<B: Backend>(conn: &mut B::Connection) -> Result<()> {
+    let sql = format!(
+        "select count(*) from (select number from orders order by number{}) as locked",
+        B::FOR_UPDATE
+    );
+    query::<B>(AssertSqlSafe(sql)).fetch_one(conn).await?;
+    Ok(())
 }
 
 /// Lets the orders of any other feed replace what is stored: epochs of two feeds cannot be
@@ -115,6 +125,7 @@ pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<StoredOrder> {
         missing_since: row.get::<Option<i64>>("missing_since")?.map(Timestamp::from_micros),
         kept_at: row.get::<Option<i64>>("kept_at")?.map(Timestamp::from_micros),
         epoch: Epoch(row.get("epoch")?),
+        revision: row.get("revision")?,
         received_at: Timestamp::from_micros(row.get("received_at")?),
     })
 }

@@ -1,12 +1,15 @@
 //! What is left of a re-read: the orders that the adopted epoch has not brought yet.
 //!
 //! It is derived from the data alone: an order is unseen while it is stored under an older epoch
-//! than the adopted one and not marked as missing. So no crash can lose the duty, and an answer of
+//! than the adopted one and not marked as missing; one that is not stored, while an older epoch has
+//! put it aside. So no crash can lose the duty, and an answer of
 //! an older epoch that is taken in late is found like any other.
 
 use contract::feed::Epoch;
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Result, query};
+
+use super::quarantine;
 
 /// An order that must be seen again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,13 +51,28 @@ const UNSEEN: &str = "not missing_at_source
          where quarantine.number = orders.number
            and quarantine.epoch >= (select epoch from pull_state where id = 1))";
 
+/// The condition that a row of `quarantine` must be seen again and no copy of its order: an older
+/// epoch put it aside, and there is no copy, or one that is marked as missing.
+fn unseen_aside() -> String {
+    format!(
+        "quarantine.epoch < (select epoch from pull_state where id = 1)
+         and {}
+         and not exists (
+             select 1 from orders
+             where orders.number = quarantine.number and not missing_at_source)",
+        quarantine::in_force()
+    )
+}
+
 /// How many orders ordering has lost, and how far the re-read has come.
 pub(super) async fn at_source<B: Backend>(conn: &mut B::Connection) -> Result<AtSource> {
     let sql = format!(
         "select epoch as adopted, adopted_at,
                 (select count(*) from orders where missing_at_source) as missing,
-                (select count(*) from orders where {UNSEEN}) as unseen
-         from pull_state where id = 1"
+                (select count(*) from orders where {UNSEEN})
+                + (select count(*) from quarantine where {}) as unseen
+         from pull_state where id = 1",
+        unseen_aside()
     );
     let row = query::<B>(AssertSqlSafe(sql)).fetch_one(&mut *conn).await?;
     let missing = row.get("missing")?;
@@ -84,7 +102,11 @@ pub(super) async fn unseen<B: Backend>(
     let sql = format!(
         "select epoch, number from orders
          where {UNSEEN} and (epoch, number) > ($1, $2)
-         order by epoch, number limit $3"
+         union all
+         select epoch, number from quarantine
+         where {} and (epoch, number) > ($1, $2)
+         order by epoch, number limit $3",
+        unseen_aside()
     );
     let rows = query::<B>(AssertSqlSafe(sql))
         .bind(after.map_or(i64::MIN, |last| last.epoch.0))

@@ -108,6 +108,8 @@ impl<B: Backend> Store for SqlStore<B> {
         pull_state::reset_token::<B>(&mut tx, token).await?;
         if forget_feed {
             pull_state::forget_feed::<B>(&mut tx).await?;
+            // Before the quarantine, although they are forgotten after it.
+            orders::lock_all::<B>(&mut tx).await?;
             quarantine::forget_epochs::<B>(&mut tx).await?;
             orders::forget_epochs::<B>(&mut tx).await?;
         }
@@ -209,12 +211,11 @@ impl<B: Backend> Store for SqlStore<B> {
             advance: None,
         };
         let mut tx = self.db.begin().await?;
-        if !checksums::give_up::<B>(&mut tx, order.number, seen).await? {
-            return Ok(Applied::Superseded);
-        }
-        let applied = apply::apply::<B>(&mut tx, &received, random, at).await?;
+        let applied = apply::replace::<B>(&mut tx, &received, seen, random, at).await?;
         if let Applied::Done(_) = applied {
             tx.commit().await?;
+        } else {
+            tx.rollback().await?;
         }
         Ok(applied)
     }

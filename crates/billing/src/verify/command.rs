@@ -86,12 +86,16 @@ async fn verify(
     let verifier = Verifier::new(store, Arc::new(puller), clock, random, PATIENCE);
     let bar = progress_bar();
     let watch = |progress| show_progress(&bar, progress);
-    let mut report = verifier.compare(&watch).await?;
-    if repair && !report.is_equal() {
-        report = verifier.repair(&report, &watch).await?;
+    let mut report = verifier.compare(&watch).await;
+    if repair
+        && let Ok(found) = &report
+        && !found.is_equal()
+    {
+        report = verifier.repair(found, &watch).await;
     }
+    // Before anything is said about it, an error too.
     bar.finish_and_clear();
-    Ok(report)
+    Ok(report?)
 }
 
 fn print_json(outcome: &Outcome<'_>) {

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use contract::checksum::{RangeChecksum, Summer, first_of};
 use contract::feed::FeedIdentity;
 
-use super::{History, Progress, Result, Verifier, Watch};
+use super::{History, Progress, Result, Verifier, Watch, patiently};
 use crate::store::OrderCopy;
 
 /// Order numbers a range, from the first look down to single orders.
@@ -90,7 +90,7 @@ impl Verifier {
     /// Asks ordering for checksums from the beginning of `span`, and adds up what is here over the
     /// same numbers.
     async fn step(&self, history: &mut History, span: Span, width: i64) -> Result<Step> {
-        let page = self.puller.client.checksums(&span, width).await?;
+        let page = patiently(|| self.puller.client.checksums(&span, width)).await?;
         let identity = page.identity();
         let end = page.next.map_or(*span.end(), |next| next - 1);
         history.check(identity.clone())?;

@@ -11,7 +11,7 @@ use contract::checksum::digest;
 use contract::feed::{Epoch, FeedIdentity, SequenceNr};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::{Difference, History, Kind, Progress, Result, Verifier, Watch};
+use super::{Difference, History, Kind, Progress, Result, Verifier, Watch, patiently};
 use crate::pull::{PullError, Single};
 use crate::store::OrderCopy;
 
@@ -90,7 +90,7 @@ impl Verifier {
 
     /// The order as ordering has it, `None` when it knows no such order; and which history says so.
     async fn ask(&self, number: i64) -> Result<(FeedIdentity, Option<Single>)> {
-        match self.puller.client.order(number).await {
+        match patiently(|| self.puller.client.order(number)).await {
             Ok(found) => Ok((found.identity.clone(), Some(found))),
             Err(PullError::NotFound(identity)) => Ok((identity, None)),
             Err(error) => Err(error.into()),

@@ -48,6 +48,9 @@ pub const PATIENCE: &[Duration] = &[
     Duration::from_secs(3),
 ];
 
+/// Before the second and the third time that ordering is asked the same, after a fault that may pass.
+const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+
 /// Compares billing's copies with ordering's orders.
 pub struct Verifier {
     store: Arc<dyn Store>,
@@ -155,6 +158,21 @@ impl Verifier {
     async fn history(&self) -> Result<History> {
         Ok(History { identity: self.store.pull_state().await?.identity })
     }
+}
+
+/// The answer that `ask` gets, at the third attempt at the latest: a fault that passes must not undo a
+/// comparison of everything.
+async fn patiently<T, F>(ask: impl Fn() -> F) -> std::result::Result<T, PullError>
+where
+    F: Future<Output = std::result::Result<T, PullError>>,
+{
+    for pause in BACKOFF {
+        match ask().await {
+            Err(error) if error.may_pass() => tokio::time::sleep(pause).await,
+            answer => return answer,
+        }
+    }
+    ask().await
 }
 
 /// The history that is compared: the adopted one, or while there is none, the one that answers.

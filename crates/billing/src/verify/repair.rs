@@ -1,7 +1,11 @@
 //! Pulling the orders that differ.
 
+use contract::problem::ProblemCode;
+
 use super::look::Sight;
-use super::{Difference, History, Progress, Report, Result, Verifier, Watch};
+use super::{
+    Difference, History, Progress, Report, Result, Verifier, VerifyError, Watch, patiently,
+};
 use crate::pull::{PullError, Single};
 use crate::store::Applied;
 
@@ -10,13 +14,19 @@ impl Verifier {
     /// is. The invoices follow what is taken in, as always.
     ///
     /// # Errors
-    /// Why it could not go on; what was repaired until then stays so.
+    /// Why it could not go on, which is never a single order that could not be pulled; what was repaired until then stays so.
     pub async fn repair(&self, report: &Report, watch: Watch<'_>) -> Result<Report> {
         let mut history = self.history().await?;
         let mut differences = Vec::with_capacity(report.differences.len());
         for (done, known) in report.differences.iter().enumerate() {
             watch(Progress::Repairing { left: report.differences.len() - done });
-            differences.push(self.repair_one(&mut history, known).await?);
+            differences.push(match self.repair_one(&mut history, known).await {
+                Err(VerifyError::Pull(error)) if is_of_one_order(&error) => {
+                    error.warn(&format!("order {} could not be repaired", known.number));
+                    known.clone()
+                }
+                repaired => repaired?,
+            });
         }
         Ok(Report { differences, ..report.clone() })
     }
@@ -53,7 +63,16 @@ impl Verifier {
                 }
             };
         }
-        self.puller.pull_order(sight.number).await?;
+        patiently(|| self.puller.pull_order(sight.number)).await?;
         Ok(())
+    }
+}
+
+/// Whether, for all that is known, the others can be pulled all the same.
+fn is_of_one_order(error: &PullError) -> bool {
+    match error {
+        PullError::NotFound(_) => true,
+        PullError::Upstream(fault) => fault.code == ProblemCode::UpstreamInvalid,
+        _ => false,
     }
 }

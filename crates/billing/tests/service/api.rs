@@ -222,3 +222,19 @@ async fn the_other_addresses_answer_without_a_token() {
         assert!(api["paths"][format!("/api/v1{path}")].is_object(), "{path}");
     }
 }
+
+#[tokio::test]
+async fn every_write_says_that_another_site_may_not() {
+    let world = World::sqlite().await;
+    let api = world.ask("GET", "/openapi.json", None).await.body;
+    let mut writes = 0;
+    for (path, operations) in api["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            if method != "get" {
+                writes += 1;
+                assert!(operation["responses"]["403"].is_object(), "{method} {path}");
+            }
+        }
+    }
+    assert!(writes > 3, "{writes}");
+}

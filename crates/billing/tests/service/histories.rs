@@ -91,8 +91,12 @@ async fn an_older_epoch_is_dropped(world: World) {
     world.pull_two_orders().await;
     let older = identity(EPOCH - 1);
     let lagging = FeedPage { epoch: older.epoch, ..nothing_new(&token(2)) };
+    // A standby that has not heard of this epoch yet: it is late, and not of the past.
+    world.answers(Some(&token(2)), ok(lagging)).await;
+    let error = world.pull_in_vain().await;
+    assert_eq!(error.kind(), "lagging-standby");
+    assert!(error.to_string().contains("standby that lags"), "{error}");
     for answer in [
-        ok(lagging),
         ok(page_of(&older, vec![order(1, 9, 3)])),
         problem(ProblemCode::FeedReset, Some(older.clone())),
     ] {

@@ -7,13 +7,16 @@ use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 
 use crate::on_both_databases;
-use crate::ordering::{EPOCH, identity, nothing_new, ok, one, order, page, problem, token};
+use crate::ordering::{
+    EPOCH, identity, nothing_new, ok, one, order, page, page_of, problem, token,
+};
 use crate::world::World;
 
 on_both_databases! {
     whatever_is_wrong_with_an_order_stops_no_other,
     a_retry_says_what_became_of_the_order,
     an_order_that_ordering_has_lost_is_let_out,
+    a_new_epoch_lets_out_what_it_does_not_know,
 }
 
 /// What may be wrong with an order: a part of its text, what stands there instead, and the beginning
@@ -152,6 +155,28 @@ async fn an_order_that_ordering_has_lost_is_let_out(world: World) {
     let gone = world.ask("POST", "/api/v1/quarantine/7/retry", None).await;
     assert_eq!(gone.body, json!({"number": 7, "state": "gone", "reason": null}));
     assert_eq!(world.store.quarantine_count().await.unwrap(), 0);
+}
+
+async fn a_new_epoch_lets_out_what_it_does_not_know(world: World) {
+    world.pull_two_orders().await;
+    for number in [7, 8, 9] {
+        world.answers_order(number, ok(one(&identity(EPOCH), draft(number, 1)))).await;
+        world.puller.pull_order(number).await.unwrap();
+    }
+    let newer = identity(EPOCH + 1);
+    world.answers(Some(&token(2)), problem(ProblemCode::FeedReset, Some(newer.clone()))).await;
+    let restored = page_of(&newer, vec![order(1, 1, 1), order(2, 1, 2)]);
+    world.also_answers(None, ok(restored)).await;
+    world.also_answers_order(7, problem(ProblemCode::NotFound, Some(newer.clone()))).await;
+    world.also_answers_order(8, ok(one(&newer, order(8, 1, -1)))).await;
+    world.also_answers_order(9, ok(one(&newer, draft(9, 1)))).await;
+    // Nobody asks for them but the pull itself.
+    world.puller.pull_once().await.unwrap();
+    let (left, _) = world.store.quarantine(None, 9).await.unwrap();
+    assert_eq!(left.iter().map(|order| order.number).collect::<Vec<_>>(), [9]);
+    assert!(world.store.order(7).await.unwrap().is_none());
+    assert!(world.store.order(8).await.unwrap().is_some());
+    assert_eq!(world.store.unseen(None, 9).await.unwrap(), []);
 }
 
 #[tokio::test]

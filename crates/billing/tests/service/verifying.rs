@@ -30,6 +30,9 @@ on_both_databases! {
     an_approved_invoice_of_a_repaired_order_is_replaced,
     what_cannot_be_compared_is_said,
     a_strange_answer_is_no_comparison,
+    a_repaired_copy_is_told_from_what_it_was,
+    a_fault_that_passes_ends_no_comparison,
+    an_order_that_cannot_be_repaired_does_not_keep_the_others,
 }
 
 async fn pulled(world: &World, orders: impl IntoIterator<Item = Order>) -> Feed {
@@ -264,4 +267,66 @@ async fn a_strange_answer_is_no_comparison(world: World) {
         let error = world.verifier(&[]).compare(&|_| ()).await.unwrap_err();
         assert!(matches!(&error, VerifyError::Pull(error) if error.kind() == "invalid"), "{error}");
     }
+}
+
+async fn a_repaired_copy_is_told_from_what_it_was(world: World) {
+    let feed = pulled(&world, [order(1, 2, 1)]).await;
+    let path = "/api/v1/orders/1";
+    let before = world.ask("GET", path, None).await;
+    let tag = before.headers["etag"].to_str().unwrap();
+    let known = [("if-none-match", tag)];
+    assert_eq!(world.ask_with("GET", path, &known, None).await.status, 304);
+    // The same version with other content.
+    feed.put(Order { note: Some("other".into()), ..order(1, 2, 1) });
+    let verifier = world.verifier(&[]);
+    let report = verifier.compare(&|_| ()).await.unwrap();
+    assert!(verifier.repair(&report, &|_| ()).await.unwrap().is_equal());
+    let after = world.ask_with("GET", path, &known, None).await;
+    assert_eq!((after.status.as_u16(), &after.body["note"]), (200, &"other".into()));
+    assert_eq!(after.body["version"], before.body["version"]);
+}
+
+/// Ordering answers to `path` with `answer` the next `times` times.
+async fn fails(world: &World, asked: &str, answer: ResponseTemplate, times: u64) {
+    let mock = Mock::given(path(asked)).respond_with(answer).up_to_n_times(times);
+    mock.with_priority(1).mount(&world.ordering).await;
+}
+
+async fn a_fault_that_passes_ends_no_comparison(world: World) {
+    let feed = pulled(&world, (1..=2).map(|number| order(number, 1, number))).await;
+    feed.put(order(2, 2, 3));
+    let verifier = world.verifier(&[]);
+    fails(&world, "/feed/v1/checksums", ResponseTemplate::new(503), 2).await;
+    fails(&world, "/feed/v1/orders/2", ResponseTemplate::new(500), 2).await;
+    let report = verifier.compare(&|_| ()).await.unwrap();
+    assert_eq!(found(&report), [(2, Kind::Older, true)]);
+    fails(&world, "/feed/v1/orders/2", ResponseTemplate::new(429), 2).await;
+    assert!(verifier.repair(&report, &|_| ()).await.unwrap().is_equal());
+
+    // One that stays does, and so does at once one that waiting does not mend.
+    for (answer, asked) in [(503, 3), (401, 1), (404, 1)] {
+        world.ordering.reset().await;
+        let mock = Mock::given(any()).respond_with(ResponseTemplate::new(answer));
+        mock.mount(&world.ordering).await;
+        verifier.compare(&|_| ()).await.unwrap_err();
+        assert_eq!(world.times_asked().await, asked, "{answer}");
+    }
+}
+
+async fn an_order_that_cannot_be_repaired_does_not_keep_the_others(world: World) {
+    let feed = pulled(&world, (1..=4).map(|number| order(number, 1, number))).await;
+    for number in 1..=4 {
+        feed.put(order(number, 2, number + 4));
+    }
+    let verifier = world.verifier(&[]);
+    let report = verifier.compare(&|_| ()).await.unwrap();
+    assert_eq!(report.left(), 4);
+    let another = ok(one(&identity(EPOCH), order(9, 2, 9)));
+    fails(&world, "/feed/v1/orders/1", ResponseTemplate::new(404), 1).await;
+    fails(&world, "/feed/v1/orders/3", another, 1).await;
+    let repaired = verifier.repair(&report, &|_| ()).await.unwrap();
+    let left: Vec<_> = repaired.differences.iter().map(|it| (it.number, it.repaired)).collect();
+    assert_eq!(left, [(1, false), (2, true), (3, false), (4, true)]);
+    assert_eq!(repaired.differences[0], report.differences[0]);
+    assert!(verifier.repair(&repaired, &|_| ()).await.unwrap().is_equal());
 }

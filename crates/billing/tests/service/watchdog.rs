@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use contract::feed::FeedPage;
 use kit::clock::Clock;
 use tokio_util::sync::CancellationToken;
 use wiremock::ResponseTemplate;
 
-use crate::ordering::{nothing_new, ok, order, page, token};
+use crate::ordering::{EPOCH, identity, nothing_new, ok, one, order, page, token};
+use crate::rereading::{answers_by_number, begins_anew, lost, many_orders, nothing_more};
 use crate::world::World;
 
 const MAX_AGE: Duration = Duration::from_mins(5);
@@ -58,6 +60,68 @@ async fn pulls_that_fail_for_too_long_are_the_reason_why_it_is_not_ready() {
 }
 
 #[tokio::test]
+async fn a_page_may_take_as_long_as_it_is_given() {
+    let world = World::sqlite().await;
+    // It gives a page a minute, the other half a second.
+    let patient = world.patient_puller(&world.ordering.uri());
+    world.clock.advance(Duration::from_secs(150));
+    assert_eq!(patient.blocked(), None);
+    let blocked = world.puller.blocked();
+    assert_eq!(blocked.as_deref(), Some("the pull loop has not moved for 150 s"));
+    world.clock.advance(Duration::from_secs(31));
+    let blocked = patient.blocked();
+    assert_eq!(blocked.as_deref(), Some("the pull loop has not moved for 181 s"));
+}
+
+#[tokio::test]
+async fn a_pull_that_makes_progress_is_not_overdue() {
+    let world = World::sqlite().await;
+    let puller = world.watched_puller(MAX_AGE);
+    // A first load that breaks off again and again, each time a page further.
+    let mut after = None;
+    for number in 1..=4 {
+        world.clock.advance(MAX_AGE);
+        let page = FeedPage { has_more: true, ..page(vec![order(number, 1, number)]) };
+        world.answers(after.as_ref(), ok(page)).await;
+        puller.pull_once().await.unwrap_err();
+        assert_eq!(puller.blocked(), None);
+        after = Some(token(number));
+    }
+    // The same place again is none.
+    world.clock.advance(MAX_AGE + Duration::from_secs(1));
+    puller.pull_once().await.unwrap_err();
+    let reason = puller.blocked().unwrap();
+    let told = "no pull has reached the end of the feed for 1501 s: ";
+    assert!(reason.starts_with(told), "{reason}");
+}
+
+#[tokio::test]
+async fn a_sweep_that_makes_progress_is_not_overdue() {
+    let world = World::sqlite().await;
+    many_orders(&world, 3).await;
+    let puller = world.watched_puller(MAX_AGE);
+    begins_anew(&world, EPOCH + 1, vec![order(60, 1, 1)], 3).await;
+    let late = MAX_AGE + Duration::from_secs(1);
+    puller.pull_once().await.unwrap_err();
+    world.clock.advance(late);
+    assert_ne!(puller.blocked(), None);
+    // One is seen and one is found to be lost, the third cannot be asked for.
+    nothing_more(&world, EPOCH + 1, 1).await;
+    answers_by_number(&world, |number| match number {
+        1 => ok(one(&identity(EPOCH + 1), order(1, 1, -1))),
+        2 => lost(EPOCH + 1),
+        _ => ResponseTemplate::new(500),
+    })
+    .await;
+    puller.pull_once().await.unwrap_err();
+    assert_eq!(puller.blocked(), None);
+    // Reading the feed to its end, where there is nothing new, is no progress.
+    world.clock.advance(late);
+    puller.pull_once().await.unwrap_err();
+    assert_ne!(puller.blocked(), None);
+}
+
+#[tokio::test]
 async fn every_metric_of_the_pull_is_there_from_the_start() {
     let world = World::sqlite().await;
     // It stops before its first pull.
@@ -68,7 +132,7 @@ async fn every_metric_of_the_pull_is_there_from_the_start() {
     let metrics = metrics.as_str().unwrap();
     let kinds = ["new", "changed", "removed", "unchanged", "quarantined"];
     let outcomes = ["success", "timeout", "unreachable", "refused", "invalid", "reset"];
-    let others = ["unknown-feed", "stale-provider", "database"];
+    let others = ["unknown-feed", "stale-provider", "lagging-standby", "database"];
     let expected =
         (kinds.iter().map(|it| format!("billing_pulled_orders_total{{kind=\"{it}\"}} ")))
             .chain(

@@ -12,7 +12,8 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use crate::fixture::{
-    AT, EPOCH, Fixture, deleted, identity, on_both_databases, order, page, pulled, token,
+    AT, EPOCH, Fixture, deleted, identity, on_both_databases, order, page, page_in, pulled, token,
+    unfit,
 };
 
 on_both_databases!(
@@ -24,6 +25,8 @@ on_both_databases!(
     approvals_get_gapless_numbers,
     credits_get_gapless_numbers,
     an_epoch_is_adopted_once,
+    a_reset_and_orders_pulled_by_number,
+    a_repair_of_a_new_epoch_and_a_page,
 );
 
 /// Races are tried this often, each time on fresh orders.
@@ -216,5 +219,60 @@ async fn an_epoch_is_adopted_once(fixture: Fixture) {
         let identity = identity(epoch);
         let (a, b) = tokio::join!(one.adopt_epoch(&identity, AT), other.adopt_epoch(&identity, AT));
         assert!(a.unwrap() != b.unwrap());
+    }
+}
+
+async fn a_reset_and_orders_pulled_by_number(fixture: Fixture) {
+    const ORDERS: i64 = 8;
+    let other = fixture.another().await;
+    for round in 1..=ROUNDS {
+        let answer = |orders| Received { orders, ..pulled(order(1, 1, 1)) };
+        let version = 3 * round;
+        let copies = (1..=ORDERS).map(|number| order(number, version - 2, 1)).collect();
+        fixture.take_in(&answer(copies)).await;
+        let unfit = (1..=ORDERS).map(|number| unfit(number, version - 1)).collect();
+        fixture.take_in(&Received { unfit, ..answer(Vec::new()) }).await;
+        assert_eq!(fixture.store.quarantine_count().await.unwrap(), ORDERS);
+        let mut pulls = JoinSet::new();
+        for number in 1..=ORDERS {
+            let (store, received) = (fixture.store.clone(), pulled(order(number, version, 1)));
+            pulls.spawn(async move { take_in(&store, &received).await });
+        }
+        // A deadlock would be an error.
+        other.reset_token(None, true).await.unwrap();
+        while let Some(applied) = pulls.join_next().await {
+            assert!(matches!(applied.unwrap(), Applied::Done(_)));
+        }
+        assert_eq!(fixture.store.quarantine_count().await.unwrap(), 0);
+        for number in 1..=ORDERS {
+            assert_eq!(fixture.order(number).await.order.version, version);
+        }
+    }
+}
+
+async fn a_repair_of_a_new_epoch_and_a_page(fixture: Fixture) {
+    const ORDERS: i64 = 50;
+    let other = fixture.another().await;
+    fixture.take_in(&page(0, ORDERS, (1..=ORDERS).map(|n| order(n, 1, 1)).collect())).await;
+    for round in 1..=ROUNDS {
+        let (before, new) = (EPOCH + round - 1, identity(EPOCH + round));
+        fixture.store.adopt_epoch(&identity(before), AT).await.unwrap();
+        fixture.store.reset_token(None, false).await.unwrap();
+        let version = round + 1;
+        let orders = (1..=ORDERS).map(|number| order(number, version, 1)).collect();
+        let received = page_in(before, 0, ORDERS, orders);
+        let seen = fixture.store.copies_of(&[1]).await.unwrap()[0].row;
+        let (repaired, random) = (order(1, version, 2), Random::from_os());
+        let (paged, replaced) = tokio::join!(
+            take_in(&fixture.store, &received),
+            other.replace(&new, &repaired, seen, &random, AT),
+        );
+        // A deadlock would be an error. Whoever holds the position first comes first.
+        let ends = (paged, replaced.unwrap());
+        match ends {
+            (Applied::Done(_), Applied::Superseded) | (Applied::WrongHistory, Applied::Done(_)) => {
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }

@@ -6,7 +6,7 @@ use contract::feed::{Epoch, FeedIdentity};
 use contract::order::Order;
 
 use crate::fixture::{
-    AT, EPOCH, Fixture, identity, later, on_both_databases, order, page_in, pulled_in,
+    AT, EPOCH, Fixture, identity, later, on_both_databases, order, page_in, pulled_in, unfit,
 };
 
 on_both_databases!(
@@ -20,6 +20,7 @@ on_both_databases!(
     an_order_made_anew_under_a_lost_number_is_taken_in,
     what_another_database_does_not_know_is_missing,
     orders_are_listed_by_whether_ordering_has_them,
+    what_an_older_epoch_put_aside_must_be_seen_again,
 );
 
 fn unseen(epoch: i64, number: i64) -> Unseen {
@@ -190,4 +191,33 @@ async fn orders_are_listed_by_whether_ordering_has_them(fixture: Fixture) {
     of.sort_unstable();
     assert_eq!(of, [1, 3]);
     assert_eq!(fixture.store.invoices_of(&[]).await.unwrap(), []);
+}
+
+async fn what_an_older_epoch_put_aside_must_be_seen_again(fixture: Fixture) {
+    let aside = |epoch, numbers: &[i64]| Received {
+        orders: Vec::new(),
+        unfit: numbers.iter().map(|&number| unfit(number, 6)).collect(),
+        ..pulled_in(epoch, order(1, 1, 1))
+    };
+    fixture.take_in(&aside(1, &[2, 7, 8])).await;
+    assert_eq!(all_unseen(&fixture).await, [], "it is of the adopted epoch");
+    // Order 2 has a copy, and is there once.
+    three_orders_and_a_new_epoch(&fixture).await;
+    let all = [unseen(1, 1), unseen(1, 2), unseen(1, 3), unseen(1, 7), unseen(1, 8)];
+    assert_eq!(all_unseen(&fixture).await, all);
+    assert_eq!(fixture.store.unseen(Some(unseen(1, 3)), 1).await.unwrap(), [unseen(1, 7)]);
+    let reread = fixture.store.at_source().await.unwrap().reread.unwrap();
+    assert_eq!((reread.seen, reread.unseen), (0, 5));
+
+    // Lost, and let out; put aside again; taken in.
+    assert_eq!(mark(&fixture, 2, &[1, 2, 3]).await, 3);
+    assert!(fixture.store.release_gone(2, Epoch(2)).await.unwrap());
+    fixture.take_in(&aside(2, &[1, 7])).await;
+    fixture.take_in(&pulled_in(2, order(8, 1, 1))).await;
+    assert_eq!(all_unseen(&fixture).await, []);
+    assert_eq!(fixture.store.at_source().await.unwrap().reread, None);
+
+    // What came back unfit under a lost number counts in the epoch after, its lost copy does not.
+    assert!(fixture.store.adopt_epoch(&identity(3), later(2)).await.unwrap());
+    assert_eq!(all_unseen(&fixture).await, [unseen(2, 1), unseen(2, 7), unseen(2, 8)]);
 }

@@ -94,13 +94,13 @@ pub(super) fn no_order() -> Error {
     Error::not_found("order with this number here")
 }
 
-/// A copy is replaced only by a greater epoch or version; besides, it can be marked as missing, and
-/// kept.
+/// A copy is replaced by a greater epoch or version, and by a repair under the same two: its revision
+/// tells. Besides, it can be marked as missing, and kept.
 pub(super) fn tag(stored: &StoredOrder) -> String {
     let missing = match (stored.missing_at_source, stored.kept_at) {
         (false, _) => "",
         (true, None) => "-missing",
         (true, Some(_)) => "-kept",
     };
-    format!("\"{}-{}{missing}\"", stored.epoch, stored.order.version)
+    format!("\"{}-{}-{}{missing}\"", stored.epoch, stored.order.version, stored.revision)
 }
