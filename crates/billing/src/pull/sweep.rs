@@ -118,6 +118,7 @@ impl Puller {
         let unseen = at_source.reread.map_or(0, |reread| reread.unseen);
         metrics::gauge!("billing_unseen_orders").set(gauge_value(unseen));
         metrics::gauge!("billing_missing_at_source_orders").set(gauge_value(at_source.missing));
+        metrics::gauge!("billing_undecided_orders").set(gauge_value(at_source.undecided));
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! It is derived from the data alone: an order is unseen while it is stored under an older epoch
 //! than the adopted one and not marked as missing; one that is not stored, while an older epoch has
-//! put it aside. So no crash can lose the duty, and an answer of
-//! an older epoch that is taken in late is found like any other.
+//! put it aside. So no crash can lose the duty, and an answer of an older epoch that is taken in late
+//! is found like any other.
 
 use contract::feed::Epoch;
 use contract::time::Timestamp;
@@ -25,6 +25,8 @@ pub struct Unseen {
 pub struct AtSource {
     /// How many orders ordering has lost.
     pub missing: i64,
+    /// How many of them have an invoice that waits for somebody to decide.
+    pub undecided: i64,
     /// How far the re-read has come; `None` when every order was seen or is missing.
     pub reread: Option<Reread>,
 }
@@ -69,16 +71,21 @@ pub(super) async fn at_source<B: Backend>(conn: &mut B::Connection) -> Result<At
     let sql = format!(
         "select epoch as adopted, adopted_at,
                 (select count(*) from orders where missing_at_source) as missing,
+                (select count(*) from orders
+                 where missing_at_source and kept_at is null and exists (
+                     select 1 from invoices
+                     where order_number = orders.number and state = 'awaiting_approval'))
+                    as undecided,
                 (select count(*) from orders where {UNSEEN})
                 + (select count(*) from quarantine where {}) as unseen
          from pull_state where id = 1",
         unseen_aside()
     );
     let row = query::<B>(AssertSqlSafe(sql)).fetch_one(&mut *conn).await?;
-    let missing = row.get("missing")?;
+    let (missing, undecided) = (row.get("missing")?, row.get("undecided")?);
     let unseen = row.get("unseen")?;
     let Some(epoch) = row.get::<Option<i64>>("adopted")?.filter(|_| unseen > 0) else {
-        return Ok(AtSource { missing, reread: None });
+        return Ok(AtSource { missing, undecided, reread: None });
     };
     // Only now, because it goes through all orders.
     let seen = query::<B>(
@@ -90,7 +97,7 @@ pub(super) async fn at_source<B: Backend>(conn: &mut B::Connection) -> Result<At
     .get("seen")?;
     let since = row.get::<Option<i64>>("adopted_at")?.map(Timestamp::from_micros);
     let reread = Some(Reread { epoch: Epoch(epoch), since, seen, unseen });
-    Ok(AtSource { missing, reread })
+    Ok(AtSource { missing, undecided, reread })
 }
 
 /// Orders that must be seen again, by rising `(epoch, number)` from behind `after`.

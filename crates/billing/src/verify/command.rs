@@ -1,5 +1,6 @@
 //! `billing verify`: compares once, prints what it found, and says the outcome as an exit code.
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -55,7 +56,7 @@ pub async fn run(
         Ok(report) => {
             let equal = report.is_equal();
             match format {
-                Format::Text => println!("{report}"),
+                Format::Text => print(&report.to_string()),
                 Format::Json if equal => print_json(&Outcome::Equal(&report)),
                 Format::Json => print_json(&Outcome::Different(&report)),
             }
@@ -100,7 +101,17 @@ async fn verify(
 
 fn print_json(outcome: &Outcome<'_>) {
     // Numbers and texts only, which can always be written.
-    println!("{}", serde_json::to_string(outcome).expect("a report can be written as JSON"));
+    print(&serde_json::to_string(outcome).expect("a report can be written as JSON"));
+}
+
+/// Prints a line. Whoever has stopped reading, as `head` does, is told by the exit code all the same.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush())
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        tracing::error!(%error, "the report could not be written");
+    }
 }
 
 /// Hidden where standard error is no terminal. How far it is, is told by order numbers: how many

@@ -51,17 +51,17 @@ async fn orders_of_an_older_epoch_must_be_seen_again(fixture: Fixture) {
     let reread =
         |seen, unseen| Some(Reread { epoch: Epoch(2), since: Some(later(1)), seen, unseen });
     let at_source = async || fixture.store.at_source().await.unwrap();
-    assert_eq!(at_source().await, AtSource { missing: 0, reread: reread(0, 3) });
+    assert_eq!(at_source().await, AtSource { missing: 0, undecided: 0, reread: reread(0, 3) });
 
     // A page, an order pulled by number, and a page at a time.
     fixture.take_in_at(&page_in(2, 0, 1, vec![order(1, 5, 5), order(9, 1, 1)]), later(2)).await;
-    assert_eq!(at_source().await, AtSource { missing: 0, reread: reread(2, 2) });
+    assert_eq!(at_source().await, AtSource { missing: 0, undecided: 0, reread: reread(2, 2) });
     assert_eq!(fixture.store.unseen(None, 1).await.unwrap(), [unseen(1, 2)]);
     assert_eq!(fixture.store.unseen(Some(unseen(1, 2)), 9).await.unwrap(), [unseen(1, 3)]);
     assert_eq!(fixture.store.unseen(Some(unseen(1, 3)), 9).await.unwrap(), []);
     fixture.take_in(&pulled_in(2, order(2, 4, 4))).await;
     assert_eq!(mark(&fixture, 2, &[3]).await, 1);
-    assert_eq!(at_source().await, AtSource { missing: 1, reread: None });
+    assert_eq!(at_source().await, AtSource { missing: 1, undecided: 1, reread: None });
     assert_eq!(all_unseen(&fixture).await, []);
 }
 
@@ -110,7 +110,10 @@ async fn a_second_epoch_begins_in_the_middle_of_a_reread(fixture: Fixture) {
     assert_eq!(mark(&fixture, 2, &[1, 3]).await, 0, "epoch 2 is the past by now");
     assert_eq!(mark(&fixture, 3, &[1, 3]).await, 2);
     fixture.take_in(&page_in(3, 0, 1, vec![order(2, 5, 5)])).await;
-    assert_eq!(fixture.store.at_source().await.unwrap(), AtSource { missing: 2, reread: None });
+    assert_eq!(
+        fixture.store.at_source().await.unwrap(),
+        AtSource { missing: 2, undecided: 2, reread: None }
+    );
 }
 
 async fn the_mark_keeps_epoch_and_version(fixture: Fixture) {

@@ -254,8 +254,11 @@ async fn refusal(state: &AppState, identity: FeedIdentity, verdict: Verdict) -> 
         }
     };
     metrics::counter!("ordering_refused_tokens_total", "code" => code.as_str()).increment(1);
-    if code == ProblemCode::StaleProvider {
-        state.last_stale.note(state.clock.now());
+    if code == ProblemCode::StaleProvider && state.last_stale.note(state.clock.now()) {
+        tracing::warn!(
+            feed.epoch = identity.epoch.0,
+            "a consumer knows a later epoch: this database is of the past"
+        );
     }
     Error::new(code, code.help()).of_feed(identity)
 }

@@ -76,9 +76,9 @@ pub struct Limits {
 pub struct LastStale(Arc<Mutex<Option<Timestamp>>>);
 
 impl LastStale {
-    /// Such a consumer came now.
-    fn note(&self, now: Timestamp) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    /// Such a consumer came now; whether it is the first one.
+    fn note(&self, now: Timestamp) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(now).is_none()
     }
 
     /// When that was; `None` when none came since this process was started.

@@ -61,7 +61,7 @@ struct RereadStatus {
 
 impl PullStatus {
     async fn now(state: &AppState) -> Result<Self> {
-        let AtSource { missing, reread } = state.store.at_source().await?;
+        let AtSource { missing, reread, .. } = state.store.at_source().await?;
         let reread = reread.map(|Reread { epoch, since, seen, unseen }| RereadStatus {
             epoch,
             since,

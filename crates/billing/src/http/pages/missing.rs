@@ -44,6 +44,11 @@ impl Row {
         let is_open = |invoice: &Invoice| invoice.state == InvoiceState::AwaitingApproval;
         self.stored.is_undecided() && self.invoices.iter().any(is_open)
     }
+
+    /// Whether somebody decided to withdraw its invoice.
+    fn was_withdrawn(&self) -> bool {
+        self.invoices.iter().any(|invoice| invoice.order_was_lost)
+    }
 }
 
 /// `GET /orders/missing`

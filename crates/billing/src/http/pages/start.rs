@@ -12,7 +12,7 @@ use super::{AppState, frame};
 use crate::dispatch::Backlog;
 use crate::error::Result;
 use crate::invoice::{Invoice, InvoiceState};
-use crate::store::{InvoiceFilter, PullState};
+use crate::store::{AtSource, InvoiceFilter, PullState};
 
 /// How many invoices that await approval are shown.
 const SHOWN: i64 = 5;
@@ -26,6 +26,8 @@ pub(super) struct StartPage {
     backlog: Backlog,
     waiting: Vec<Invoice>,
     pull: PullState,
+    /// What ordering has lost, and how far a re-read has come.
+    at_source: AtSource,
     standing: Standing,
     /// How many orders are in quarantine.
     quarantined: i64,
@@ -36,17 +38,15 @@ pub(super) async fn start(State(state): State<AppState>) -> Result<StartPage> {
     let waits =
         InvoiceFilter { state: Some(InvoiceState::AwaitingApproval), ..InvoiceFilter::default() };
     let pull = state.store.pull_state().await?;
+    let at_source = state.store.at_source().await?;
     Ok(StartPage {
         frame: frame("/"),
         counts: state.store.invoice_counts().await?,
         backlog: state.store.dispatch_backlog().await?,
         waiting: state.store.invoices(&waits, SHOWN).await?,
-        standing: Standing::of(
-            &pull,
-            &state.store.at_source().await?,
-            state.puller.unknown_feed().is_some(),
-        ),
+        standing: Standing::of(&pull, &at_source, state.puller.unknown_feed().is_some()),
         quarantined: state.store.quarantine_count().await?,
+        at_source,
         pull,
         now: state.clock.now(),
     })
