@@ -43,8 +43,9 @@ pub enum PullError {
     },
     /// A standby answers that has not heard of the adopted epoch yet: it has nothing to give.
     #[error(
-        "Ordering answers from a standby that lags: it has not heard of epoch {adopted} yet, and \
-         still is in epoch {answered}"
+        "Ordering answers from a standby that lags: it is still in epoch {answered}, and has not heard \
+         of epoch {adopted} yet. If that goes on, ordering may have been restored from a backup: then \
+         run `ordering new-epoch`"
     )]
     LaggingStandby {
         /// The standby's own epoch.
