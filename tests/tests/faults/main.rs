@@ -90,7 +90,7 @@ async fn rounds(first: u64, wanted: impl Fn(u64) -> bool) -> BTreeMap<String, us
             if !wanted(seed) {
                 return reports;
             }
-            let report = told(seed, round(seed, &mut servers)).await;
+            let report = Box::pin(told(seed, round(seed, &mut servers))).await;
             println!("{report}");
             reports.push(report);
         }

@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_worst_that_holds_is_said() {
-        let all_seen = AtSource { missing: 3, reread: None };
+        let all_seen = AtSource { missing: 3, undecided: 0, reread: None };
         let of = |state: &PullState, blocked| Standing::of(state, &all_seen, blocked);
         let token = "abc-7-40".parse::<contract::feed::ContinuationToken>().unwrap();
         let identity =
