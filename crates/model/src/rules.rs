@@ -59,7 +59,7 @@ macro_rules! breaches {
 breaches! {
     WriteKeepsNumber, "P1", "a change leaves the order's sequence number as it is";
     WriteKeepsVersion, "P1", "a change does not raise the version";
-    NumberFromMaximum, "P2", "the next number is the table's maximum plus one";
+    NumberFromMaximum, "P2", "the next number is the greatest `confirmed_sequence_nr` plus one";
     NoCounterLock, "P3", "the sequencer does not lock the counter";
     ReadBeforeLock, "P3", "the sequencer reads the counter, then locks it";
     ReleaseBeforeCommit, "P3", "the counter is written and released before the stamps are committed";
