@@ -38,6 +38,14 @@ impl Random {
         uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().to_string()
     }
 
+    /// The smallest UUID version 7 of any millisecond behind that of `at`: those that [`Self::uuid`]
+    /// has made until then, and no later ones, sort before it.
+    pub fn uuid_behind(at: Timestamp) -> String {
+        let millis = u64::try_from(at.millis()).map_or(0, |millis| millis + 1);
+        let first = uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]);
+        first.into_uuid().to_string()
+    }
+
     fn with<T>(&self, draw: impl FnOnce(&mut StdRng) -> T) -> T {
         // A panic while drawing leaves the generator usable, so poisoning is no reason to stop.
         draw(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))

@@ -93,11 +93,7 @@ async fn take_in<B: Backend>(
     // Of the others, something newer is here already.
     let unfit = i64::try_from(received.unfit.len()).unwrap_or(i64::MAX);
     counts.unchanged += unfit - counts.quarantined;
-    let applied: Vec<_> =
-        received.orders.iter().filter(|order| stored.contains_key(&order.number)).collect();
-    if !applied.is_empty() {
-        follow::follow::<B>(conn, &applied, received.identity.epoch, random, at).await?;
-    }
+    follow::follow::<B>(conn, received, &stored, random, at).await?;
     pull_state::add_to_totals::<B>(conn, &counts).await?;
     pull_state::add_to_chart::<B>(conn, &counts, at).await?;
     Ok(Applied::Done(counts))

@@ -2,6 +2,7 @@
 
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Batch, Result, query};
+use kit::random::Random;
 
 use super::numbers;
 use crate::invoice::{InvoiceState, Series};
@@ -42,6 +43,8 @@ pub(super) async fn close<B: Backend>(
 
 /// Expires invoices that await approval and were computed before `before`; how many.
 ///
+/// They are found by their ids, which tell when they were made: none was computed earlier.
+///
 /// It waits for nobody: an invoice that another transaction holds is about to be approved,
 /// withdrawn, computed anew or expired, and is looked at again next time. So it can never be part
 /// of a deadlock, in whatever order it takes its rows. PostgreSQL checks the conditions on each row
@@ -54,12 +57,16 @@ pub(super) async fn expire<B: Backend>(
 ) -> Result<i64> {
     let sql = format!(
         "select id from invoices
-         where state = 'awaiting_approval' and computed_at < $1
-         order by computed_at limit $2{}",
+         where state = 'awaiting_approval' and id < $3 and computed_at < $1
+         order by id limit $2{}",
         B::SKIP_LOCKED
     );
-    let rows =
-        query::<B>(AssertSqlSafe(sql)).bind(before.micros()).bind(limit).fetch_all(conn).await?;
+    let rows = query::<B>(AssertSqlSafe(sql))
+        .bind(before.micros())
+        .bind(limit)
+        .bind(Random::uuid_behind(before))
+        .fetch_all(conn)
+        .await?;
     let ids: Vec<String> = rows.iter().map(|row| row.get("id")).collect::<Result<_>>()?;
     let expired: Vec<_> = ids.iter().map(|id| (id.as_str(), InvoiceState::Expired)).collect();
     close::<B>(conn, &expired, at).await?;

@@ -1,7 +1,6 @@
 //! Invoices follow their orders, in bulk.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use contract::feed::Epoch;
 use contract::order::Order;
@@ -10,27 +9,33 @@ use kit::db::{AssertSqlSafe, Backend, Batch, Result, query};
 use kit::random::Random;
 
 use super::invoices::{COLUMNS, read};
-use super::{closing, json};
+use super::orders::INSERTED;
+use super::{Received, closing, json};
 use crate::invoice::{Effect, Invoice, InvoiceState, effect};
 
-/// Makes the invoices of `applied` follow them: orders that were stored just now, under `epoch`.
+/// Makes the invoices of orders follow them that were stored just now, under the epoch of the answer;
+/// `stored` has the revision of each, by number.
 ///
 /// Takes the same number of statements for one order as for thousands.
 pub(super) async fn follow<B: Backend>(
     conn: &mut B::Connection,
-    applied: &[&Order],
-    epoch: Epoch,
+    received: &Received,
+    stored: &HashMap<i64, i64>,
     random: &Random,
     at: Timestamp,
 ) -> Result<()> {
-    let last = lock_last::<B>(conn, applied).await?;
+    let applied = || received.orders.iter().filter(|order| stored.contains_key(&order.number));
+    // An invoice is made only of an order that is stored, and no order is ever removed: one that was
+    // not known before has no invoice.
+    let known: Vec<_> = applied().filter(|order| stored[&order.number] != INSERTED).collect();
+    let last = lock_last::<B>(conn, &known).await?;
     let mut created = Vec::new();
     let mut recomputed = Vec::new();
     let mut closed = Vec::new();
     // Lists show the newest first, by id: of one answer, those are the last in the feed.
-    let mut ids: Vec<String> = applied.iter().map(|_| random.uuid(at)).collect();
+    let mut ids: Vec<String> = applied().map(|_| random.uuid(at)).collect();
     ids.sort_unstable();
-    for (&order, id) in applied.iter().zip(ids) {
+    for (order, id) in applied().zip(ids) {
         tracing::trace!(order.number, order.version, %order.state, "order taken in");
         let create = |replaces: Option<&str>| {
             created.push(New { id, order, replaces: replaces.map(str::to_owned) });
@@ -47,6 +52,7 @@ pub(super) async fn follow<B: Backend>(
             }
         }
     }
+    let epoch = received.identity.epoch;
     recompute::<B>(conn, &recomputed, epoch, at).await?;
     // Before the replacements: an order has at most one live invoice.
     closing::close::<B>(conn, &closed, at).await?;
@@ -62,38 +68,41 @@ async fn lock_last<B: Backend>(
     conn: &mut B::Connection,
     orders: &[&Order],
 ) -> Result<HashMap<i64, Invoice>> {
+    let mut last = lock::<B>(conn, orders, "state in ('awaiting_approval', 'approved')").await?;
+    let others: Vec<_> =
+        orders.iter().filter(|order| !last.contains_key(&order.number)).copied().collect();
+    let expired = "state = 'expired' and not exists (
+                       select 1 from invoices as later
+                       where later.order_number = of_order
+                         and (later.order_epoch, later.order_version)
+                             > (invoices.order_epoch, invoices.order_version))";
+    last.extend(lock::<B>(conn, &others, expired).await?);
+    Ok(last)
+}
+
+/// Locks the invoices of `orders` that meet `condition`. Each condition has a statement of its own, for
+/// the sake of its plan: that an order has at most one live invoice, PostgreSQL knows by the index
+/// alone; of any other it would suppose, until the table was first analysed, that an order has
+/// hundreds, and read them all.
+async fn lock<B: Backend>(
+    conn: &mut B::Connection,
+    orders: &[&Order],
+    condition: &str,
+) -> Result<HashMap<i64, Invoice>> {
+    if orders.is_empty() {
+        return Ok(HashMap::new());
+    }
     let batch = Batch::new().int("of_order", orders.iter().map(|order| order.number));
     // SQLite reads a cross join from left to right: it would otherwise go through all live
     // invoices by their state. For PostgreSQL it is a join like any other.
     let sql = format!(
-        "select {COLUMNS} from {} cross join invoices
-         where order_number = of_order
-           and (state in ('awaiting_approval', 'approved')
-                or state = 'expired' and not exists (
-                    select 1 from invoices as later
-                    where later.order_number = of_order
-                      and (later.order_epoch, later.order_version)
-                          > (invoices.order_epoch, invoices.order_version))){}",
+        "select {COLUMNS} from {} cross join invoices where order_number = of_order and {condition}{}",
         batch.table::<B>(1),
         B::FOR_UPDATE
     );
     let rows = query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
-    let mut last = HashMap::with_capacity(rows.len());
-    for row in &rows {
-        let invoice = read(row)?;
-        match last.entry(invoice.order_number) {
-            Entry::Vacant(place) => {
-                place.insert(invoice);
-            }
-            // Epochs begin anew when an operator has forgotten the feed, so that an expired
-            // invoice can look later than the live one.
-            Entry::Occupied(mut place) if invoice.state.is_live() => {
-                place.insert(invoice);
-            }
-            Entry::Occupied(_) => {}
-        }
-    }
-    Ok(last)
+    let invoices = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+    Ok(invoices.into_iter().map(|invoice| (invoice.order_number, invoice)).collect())
 }
 
 /// An invoice to be made.

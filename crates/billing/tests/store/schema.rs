@@ -90,9 +90,22 @@ async fn both_databases_have_the_same_schema() {
             .map(|row| row.get(0))
             .collect();
         assert!(!of_sqlite.is_empty(), "no {what} were found");
-        assert_eq!(of_sqlite, of_postgres, "{what}");
+        let differ: BTreeSet<_> =
+            of_sqlite.symmetric_difference(&of_postgres).map(String::as_str).collect();
+        let expected: BTreeSet<_> =
+            DIFFERENCES.into_iter().filter(|(of, _)| *of == what).map(|(_, it)| it).collect();
+        assert_eq!(differ, expected, "{what}");
     }
 }
+
+/// Where PostgreSQL does with less, because it costs much there; see 0007.
+const DIFFERENCES: [(&str, &str); 5] = [
+    ("indexes", "invoices (number) unique"),
+    ("indexes", "invoices (number) unique partial"),
+    ("indexes", "invoices (credit_note_number) unique"),
+    ("indexes", "invoices (credit_note_number) unique partial"),
+    ("references", "invoices.order_number to orders.number"),
+];
 
 // Each gives one column of descriptions. A column of a primary key is never null on either.
 
