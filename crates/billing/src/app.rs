@@ -120,7 +120,9 @@ pub async fn serve(
         link_timeout: settings.link_timeout,
         ordering_url: settings.ordering_public_url.unwrap_or(settings.source.ordering_url),
     };
-    lifecycle.spawn("pull loop", puller.run(settings.pull_interval, lifecycle.shutdown_token()));
+    let pulling =
+        puller.run(settings.pull_interval, settings.pull_wait, lifecycle.shutdown_token());
+    lifecycle.spawn("pull loop", pulling);
     lifecycle.spawn("expiry loop", expiry.run(lifecycle.shutdown_token()));
     if let Some(dispatcher) = dispatcher {
         let workers = settings.dispatch.dispatch_workers.into();

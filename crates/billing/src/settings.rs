@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use contract::feed::{ContinuationToken, DEFAULT_PAGE_LIMIT, MAX_PAGE_LIMIT};
+use contract::feed::{ContinuationToken, DEFAULT_PAGE_LIMIT, MAX_PAGE_LIMIT, MAX_WAIT_SECONDS};
 use kit::db::DatabaseUrl;
 use kit::settings::{DURATION_HELP, Secret, duration, http_url};
 use kit::telemetry::LogFormat;
@@ -190,6 +190,12 @@ pub struct ServeSettings {
     )]
     pub pull_interval: Duration,
 
+    /// Between two pulls, let ordering hold a request for so long, 1 s to 60 s, and answer as soon as there
+    /// is something new; billing then has it at once. When not given, billing only pulls every interval,
+    /// which also stays the guarantee for whatever a waiting request misses.
+    #[arg(long, env = "BILLING_PULL_WAIT", value_parser = wait, value_name = "DURATION")]
+    pub pull_wait: Option<Duration>,
+
     /// How long pulls may fail before the service is not ready; when not given, 5 pull intervals, but
     /// at least 5 minutes.
     #[arg(
@@ -228,6 +234,17 @@ pub struct ServeSettings {
     /// Bearer token that callers of the API must present.
     #[arg(long, env = "BILLING_API_TOKEN", hide_env_values = true)]
     pub api_token: Option<Secret>,
+}
+
+/// Reads how long a request may be held: whole seconds, as the feed takes them.
+fn wait(text: &str) -> Result<Duration, String> {
+    let wait = duration(text)?;
+    let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
+    if wait.subsec_nanos() == 0 && (1..=MAX_WAIT_SECONDS).contains(&seconds) {
+        Ok(wait)
+    } else {
+        Err(format!("must be whole seconds, at most {MAX_WAIT_SECONDS}, such as 25s"))
+    }
 }
 
 impl ServeSettings {

@@ -37,7 +37,7 @@ struct Cli {
     #[arg(long, env = "BILLING_LISTEN", default_value = "127.0.0.1:8081", value_parser = loopback)]
     billing_listen: SocketAddr,
 
-    /// How often billing pulls.
+    /// How often billing pulls at least; it has what is new at once.
     #[arg(
         long,
         env = "BILLING_PULL_INTERVAL",
@@ -94,6 +94,8 @@ async fn run(cli: &Cli) -> Result<(), BoxError> {
         },
         ordering_public_url: None,
         pull_interval: cli.pull_interval,
+        // What is confirmed in one window is an invoice in the other before the eye has moved.
+        pull_wait: Some(Duration::from_secs(25)),
         max_pull_age: None,
         link_timeout: Duration::from_secs(2),
         approval_expiry: Duration::from_hours(30 * 24),
@@ -146,7 +148,7 @@ fn welcome(ordering: SocketAddr, billing: SocketAddr, is_new: bool, cli: &Cli) -
 Lockstep is running, {start}.
 
   Ordering  http://{ordering}   orders, and the feed at /feed/v1/orders
-  Billing   http://{billing}   the same orders as invoices; pulls every {seconds} s
+  Billing   http://{billing}   the same orders as invoices; pulls at once, and every {seconds} s
 
 Try this:
   1. Open ordering, pick a draft or make a new order, and press Confirm: you arrive at its invoice.

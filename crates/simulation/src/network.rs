@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::Body;
@@ -106,7 +107,7 @@ impl Network {
 
 #[async_trait]
 impl Transport for Network {
-    async fn get(&self, url: Url) -> Result<Answer, Fault> {
+    async fn get(&self, url: Url, _: Duration) -> Result<Answer, Fault> {
         let question = match url.query() {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::entry::{self, Entry};
 use super::error::PullError;
-use crate::store::Unfit;
+use crate::store::{Advance, Received, Unfit};
 use crate::upstream::Answer;
 
 /// A page of the feed, each of its orders read on its own.
@@ -36,6 +36,22 @@ pub struct Page {
 }
 
 impl Page {
+    /// Whether it brings nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.orders.is_empty() && self.unfit.is_empty()
+    }
+
+    /// What is to be taken in of this page, which was asked for with the token `from`.
+    pub(super) fn received(self, from: Option<ContinuationToken>) -> Received {
+        let (to, last_sequence_nr) = (self.continuation_token, self.last_sequence_nr);
+        Received {
+            identity: self.identity,
+            orders: self.orders,
+            unfit: self.unfit,
+            advance: Some(Advance { from, to, last_sequence_nr }),
+        }
+    }
+
     /// The epoch that whoever answers has not heard of yet; `None` as a rule. Only a standby sends back
     /// the token of a later epoch with an empty page: a primary would say that it is of the past.
     pub(super) fn lags_behind(&self) -> Option<Epoch> {

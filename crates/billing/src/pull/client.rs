@@ -50,12 +50,28 @@ impl FeedClient {
     /// # Errors
     /// Why there is none.
     pub async fn page(&self, after: Option<&ContinuationToken>) -> Result<Page, PullError> {
+        self.page_within(after, Duration::ZERO).await
+    }
+
+    /// Like [`Self::page`], but while there is nothing behind `after`, ordering is asked to hold the
+    /// question for as long as `wait`, in whole seconds.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn page_within(
+        &self,
+        after: Option<&ContinuationToken>,
+        wait: Duration,
+    ) -> Result<Page, PullError> {
         let mut url = self.orders.clone();
         url.query_pairs_mut().append_pair("limit", &self.limit.to_string());
         if let Some(token) = after {
             url.query_pairs_mut().append_pair("after", &token.to_string());
         }
-        answer::page(&self.get(url).await?, after)
+        if !wait.is_zero() {
+            url.query_pairs_mut().append_pair("wait", &wait.as_secs().to_string());
+        }
+        answer::page(&self.transport.get(url, wait).await?, after)
     }
 
     /// The order with this number, as it is committed now; checked to be what was agreed.
@@ -87,7 +103,7 @@ impl FeedClient {
     }
 
     async fn get(&self, url: Url) -> Result<Answer, PullError> {
-        Ok(self.transport.get(url).await?)
+        Ok(self.transport.get(url, Duration::ZERO).await?)
     }
 }
 

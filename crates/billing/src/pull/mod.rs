@@ -8,6 +8,7 @@
 //! | `entry` | one order of an answer: taken as it is, or unfit to be taken in |
 //! | `puller` | the steps: drain the feed, fetch one order |
 //! | `sweep` | after a new epoch: asking for the orders that its feed did not bring |
+//! | `news` | between two pulls: waiting until there is something behind the token |
 //! | `run` | the loop: waits, backs off, stops |
 //! | `watch` | whether pulls get anywhere, for the readiness check and the metrics |
 //! | `retry` | pulling an order in quarantine again |
@@ -16,6 +17,7 @@ pub mod answer;
 pub mod client;
 mod entry;
 mod error;
+mod news;
 mod puller;
 mod ranges;
 mod retry;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity};
+use futures_util::future::join;
 use kit::clock::SharedClock;
 use kit::http::health::Heartbeat;
 use kit::random::Random;
@@ -15,7 +16,7 @@ use tokio::sync::Notify;
 use super::client::FeedClient;
 use super::watch::{self, Watch};
 use super::{Counts, Page, PullError, Single};
-use crate::store::{Advance, Applied, PullState, Received, Store};
+use crate::store::{Applied, PullState, Received, Store};
 
 /// How long the loop may be silent, besides its pauses and the time that an answer may take to arrive,
 /// before something is wrong with it: longer than a page may take to be taken in.
@@ -46,6 +47,13 @@ pub struct Puller {
 struct Blocked {
     feed: FeedIdentity,
     position: Position,
+}
+
+/// An answer that was asked for before its turn.
+pub(super) struct Ahead {
+    /// The token that it was asked with.
+    pub(super) after: Option<ContinuationToken>,
+    pub(super) answer: Result<Page, PullError>,
 }
 
 type Position = (Option<FeedIdentity>, Option<ContinuationToken>);
@@ -93,19 +101,21 @@ impl Puller {
     /// # Errors
     /// Why it stopped; pages applied until then stay applied.
     pub async fn pull_once(&self) -> Result<Counts, PullError> {
+        self.pull(None).await
+    }
+
+    /// Like [`Self::pull_once`], but begins with an answer that is here already.
+    pub(super) async fn pull(&self, ahead: Option<Ahead>) -> Result<Counts, PullError> {
         let _turn = self.turn.lock().await;
         let mut counts = Counts::default();
         let began = self.clock.monotonic();
-        let pulled = self.drain_noted(&mut counts).await;
+        let pulled = self.drain_noted(ahead, &mut counts).await;
         log(&counts, None);
         match &pulled {
             Ok(()) => self.watch.succeeded(began),
             Err(error) => self.watch.failed(error),
         }
         count_refused(&pulled);
-        if let Err(error) = self.measure_source().await {
-            error.warn("what is missing at the source could not be counted");
-        }
         let outcome = pulled.as_ref().map_or_else(PullError::kind, |()| "success");
         metrics::counter!("billing_pulls_total", "outcome" => outcome).increment(1);
         pulled.map(|()| counts)
@@ -166,12 +176,16 @@ impl Puller {
     }
 
     /// Drains, and keeps in the store how it went.
-    async fn drain_noted(&self, counts: &mut Counts) -> Result<(), PullError> {
+    async fn drain_noted(
+        &self,
+        ahead: Option<Ahead>,
+        counts: &mut Counts,
+    ) -> Result<(), PullError> {
+        let began = self.clock.now();
         self.check_blocked(&self.store.pull_state().await?)?;
-        self.store.pull_began(self.clock.now()).await?;
-        let drained = self.catch_up(counts).await;
+        let drained = self.catch_up(ahead, counts).await;
         if let Err(error) = &drained {
-            if let Err(unnoted) = self.store.pull_failed(&error.to_string()).await {
+            if let Err(unnoted) = self.store.pull_failed(began, &error.to_string()).await {
                 // Most likely the very fault that is being reported; that one counts.
                 let error = kit::telemetry::chain(&unnoted);
                 tracing::debug!(error, "the failure could not be kept");
@@ -180,22 +194,32 @@ impl Puller {
             return drained;
         }
         let now = self.clock.now();
-        self.store.pull_succeeded(now).await?;
+        self.store.pull_succeeded(began, now).await?;
         metrics::gauge!("billing_last_success_timestamp_seconds")
             .set(gauge_value(now.millis()) / 1e3);
         Ok(())
     }
 
-    /// Follows pages to the end of the feed.
+    /// Follows pages to the end of the feed. While a page is taken in, the one behind it is asked for.
     ///
     /// # Errors
     /// Why it stopped; pages applied until then stay applied.
-    pub(super) async fn drain(&self, counts: &mut Counts) -> Result<(), PullError> {
+    pub(super) async fn drain(
+        &self,
+        mut ahead: Option<Ahead>,
+        counts: &mut Counts,
+    ) -> Result<(), PullError> {
         let mut began_again = false;
         loop {
             self.beat();
             let state = self.store.pull_state().await?;
-            let page = match self.ask(&state).await {
+            // Asked with the token that is stored by now, else it is of no use: somebody else was
+            // faster, or an operator has set the token back.
+            let answer = match ahead.take().filter(|it| it.after == state.continuation_token) {
+                Some(ahead) => ahead.answer,
+                None => self.client.page(state.continuation_token.as_ref()).await,
+            };
+            let page = match check(&state, answer) {
                 // Once in a pull. A provider that resets again and again is at fault: it is asked
                 // again later, like after any other fault.
                 Err(PullError::Reset(identity)) if !began_again => {
@@ -203,49 +227,31 @@ impl Puller {
                     began_again = true;
                     continue;
                 }
-                answer => answer?,
+                page => page?,
             };
-            let has_more = page.has_more;
-            let is_empty = page.orders.is_empty() && page.unfit.is_empty();
-            let received = Received {
-                identity: page.identity,
-                orders: page.orders,
-                unfit: page.unfit,
-                advance: Some(Advance {
-                    from: state.continuation_token,
-                    to: page.continuation_token,
-                    last_sequence_nr: page.last_sequence_nr,
-                }),
-            };
+            let next = page.has_more.then(|| page.continuation_token.clone());
+            let is_empty = page.is_empty();
+            let received = page.received(state.continuation_token);
+            let (applied, asked) = join(self.apply(&received), self.ask_ahead(next.as_ref())).await;
+            ahead = asked;
             // Superseded: another process was faster. Then it goes on from where that one got to.
-            if let Some(page) = self.apply(&received).await? {
+            if let Some(page) = applied? {
                 *counts += page;
                 if !is_empty {
                     self.watch.progressed();
                 }
                 self.watch.show_behind();
-                if !has_more {
+                if next.is_none() {
                     return Ok(());
                 }
             }
         }
     }
 
-    /// Asks for the page behind the token. It is of the adopted history, or of the first one ever
-    /// seen; a greater epoch, however it is told, comes back as `Reset`.
-    async fn ask(&self, state: &PullState) -> Result<Page, PullError> {
-        match self.client.page(state.continuation_token.as_ref()).await {
-            Ok(page) => match (page.lags_behind(), judge(state, &page.identity)) {
-                (Some(adopted), Err(PullError::StaleProvider { .. })) => {
-                    Err(PullError::LaggingStandby { answered: page.identity.epoch, adopted })
-                }
-                (_, judged) => judged.map(|()| page),
-            },
-            Err(PullError::Reset(identity)) => {
-                judge(state, &identity).and(Err(PullError::Reset(identity)))
-            }
-            Err(error) => Err(error.beside(epoch(state))),
-        }
+    /// Asks for the page behind `after`; for nothing when that is `None`.
+    async fn ask_ahead(&self, after: Option<&ContinuationToken>) -> Option<Ahead> {
+        let answer = self.client.page(Some(after?)).await;
+        Some(Ahead { after: after.cloned(), answer })
     }
 
     /// Fetches an order and takes it in.
@@ -338,6 +344,23 @@ impl Puller {
     fn lock_blocked(&self) -> MutexGuard<'_, Option<Blocked>> {
         // Only ever replaced as a whole, so that a panic elsewhere leaves it usable.
         self.blocked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The page of an answer, if it is of the adopted history, or of the first one ever seen; a greater
+/// epoch, however it is told, comes back as `Reset`.
+fn check(state: &PullState, answer: Result<Page, PullError>) -> Result<Page, PullError> {
+    match answer {
+        Ok(page) => match (page.lags_behind(), judge(state, &page.identity)) {
+            (Some(adopted), Err(PullError::StaleProvider { .. })) => {
+                Err(PullError::LaggingStandby { answered: page.identity.epoch, adopted })
+            }
+            (_, judged) => judged.map(|()| page),
+        },
+        Err(PullError::Reset(identity)) => {
+            judge(state, &identity).and(Err(PullError::Reset(identity)))
+        }
+        Err(error) => Err(error.beside(epoch(state))),
     }
 }
 

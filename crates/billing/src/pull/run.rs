@@ -1,5 +1,6 @@
 //! The loop: pulls on a timer, and goes on trying for ever.
 
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use kit::lifecycle::BoxError;
 use tokio::time::{MissedTickBehavior, interval as ticks, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::news::Waiting;
+use super::puller::Ahead;
 use super::{PullError, Puller};
 
 /// Before the second try after a failure.
@@ -21,24 +24,28 @@ const MEASURE_INTERVAL: Duration = Duration::from_secs(15);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(5);
 
 impl Puller {
-    /// Pulls now and then every `interval`, until `shutdown`. After a failure, whatever it was, it
-    /// tries again with the same token: soon, then with growing pauses.
+    /// Pulls now and then every `interval`, until `shutdown`; with `wait`, also as soon as ordering
+    /// has something new, which it is asked to say within that time. After a failure, whatever it was,
+    /// it tries again with the same token: soon, then with growing pauses.
     ///
     /// # Errors
     /// Never so far; a loop that ends is a failure of the process.
     pub async fn run(
         self: Arc<Self>,
         interval: Duration,
+        wait: Option<Duration>,
         shutdown: CancellationToken,
     ) -> Result<(), BoxError> {
         let mut outage: Option<Outage> = None;
+        let mut waiting = wait.map(|wait| Waiting::new(wait, self.random.bits()));
+        let mut ahead: Option<Ahead> = None;
         let mut measuring = ticks(MEASURE_INTERVAL);
         measuring.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.begin_metrics().await;
         loop {
             let pulled = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                pulled = self.pull_once() => pulled,
+                pulled = self.pull(ahead.take()) => pulled,
             };
             let pause = match pulled {
                 Ok(_) => {
@@ -54,11 +61,23 @@ impl Puller {
             };
             self.expect_silence(pause);
             let mut over = pin!(sleep(pause));
+            // After a failure, the pauses decide.
+            let waiting = waiting.as_mut().filter(|_| outage.is_none());
+            let mut news = pin!(async {
+                match waiting {
+                    Some(waiting) => waiting.news(&self).await,
+                    None => pending().await,
+                }
+            });
             loop {
                 tokio::select! {
                     () = shutdown.cancelled() => return Ok(()),
                     () = self.bell.notified() => break,
                     () = &mut over => break,
+                    news = &mut news => {
+                        ahead = news;
+                        break;
+                    }
                     _ = measuring.tick() => self.measure().await,
                 }
             }

@@ -12,7 +12,7 @@ use contract::problem::ProblemCode;
 use futures_util::future::join_all;
 use kit::telemetry::gauge_value;
 
-use super::puller::Puller;
+use super::puller::{Ahead, Puller};
 use super::{Counts, PullError};
 use crate::store::Unseen;
 
@@ -22,17 +22,21 @@ const BATCH: i64 = 200;
 const AT_A_TIME: usize = 8;
 
 impl Puller {
-    /// Reads the feed to its end, and then sees to every order that the adopted epoch has not
+    /// Reads the feed to its end, beginning with an answer that is here already, if there is one; then sees to every order that the adopted epoch has not
     /// brought.
     ///
     /// # Errors
     /// Why the feed could not be read to its end, or the first reason why an order could not be
     /// seen again: the others were asked for all the same.
-    pub(super) async fn catch_up(&self, counts: &mut Counts) -> Result<(), PullError> {
+    pub(super) async fn catch_up(
+        &self,
+        mut ahead: Option<Ahead>,
+        counts: &mut Counts,
+    ) -> Result<(), PullError> {
         let mut sweep = Sweep::default();
         let mut read_again = false;
         loop {
-            self.drain(counts).await?;
+            self.drain(ahead.take(), counts).await?;
             let epoch = self.adopted().await?;
             let batch = self.store.unseen(sweep.after, BATCH).await?;
             self.sweep(&batch, &mut sweep, counts).await?;
@@ -45,6 +49,9 @@ impl Puller {
                     _ => (sweep, read_again) = (Sweep::default(), true),
                 }
             } else if i64::try_from(batch.len()).is_ok_and(|asked| asked < BATCH) {
+                if sweep.after.is_some() {
+                    self.measure_source().await?;
+                }
                 return sweep.fault.map_or(Ok(()), Err);
             }
         }

@@ -1,9 +1,11 @@
 //! How questions reach ordering.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use kit::clock::SharedClock;
 use kit::settings::Secret;
-use url::Url;
+use url::{Host, Url};
 
 use super::error::ORDERING;
 use crate::settings::SourceSettings;
@@ -13,11 +15,12 @@ use crate::upstream::{self, Answer, Fault, Upstream};
 /// client to say. The services have one, [`Http`]; a simulated network is another.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// Gets what lies at `url`, whatever its status.
+    /// Gets what lies at `url`, whatever its status. Ordering was asked to hold the question for as
+    /// long as `held`, which comes on top of the time that any answer may take.
     ///
     /// # Errors
     /// When there is no whole answer.
-    async fn get(&self, url: Url) -> Result<Answer, Fault>;
+    async fn get(&self, url: Url, held: Duration) -> Result<Answer, Fault>;
 }
 
 /// Over HTTP.
@@ -25,6 +28,7 @@ pub(super) struct Http {
     client: reqwest::Client,
     ordering: Upstream,
     token: Option<Secret>,
+    timeout: Duration,
 }
 
 impl Http {
@@ -37,19 +41,46 @@ impl Http {
             // Ordering is a neighbour, often on this very machine: a proxy to the world outside
             // that the environment names does not lead to it.
             .no_proxy()
+            // On one machine, packing a page and unpacking it takes longer than all of its way.
+            .gzip(!is_local(&source.ordering_url))
             .build()?;
         let token = source.ordering_token.clone();
-        Ok(Self { client, ordering: Upstream::new(ORDERING, clock), token })
+        let timeout = source.pull_timeout;
+        Ok(Self { client, ordering: Upstream::new(ORDERING, clock), token, timeout })
+    }
+}
+
+/// Whether ordering is on this very machine.
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 
 #[async_trait]
 impl Transport for Http {
-    async fn get(&self, url: Url) -> Result<Answer, Fault> {
-        let mut request = self.client.get(url);
+    async fn get(&self, url: Url, held: Duration) -> Result<Answer, Fault> {
+        let mut request = self.client.get(url).timeout(self.timeout.saturating_add(held));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.reveal());
         }
         self.ordering.ask(request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loopback_address_is_of_this_machine() {
+        let local = |url: &str| is_local(&url.parse().unwrap());
+        assert!(
+            local("http://127.0.0.1:8080") && local("http://[::1]/") && local("http://localhost")
+        );
+        assert!(!local("http://10.0.0.7:8080") && !local("https://ordering.example/localhost"));
     }
 }

@@ -128,6 +128,10 @@ impl Puller {
         if let Ok(count) = self.store.quarantine_count().await {
             metrics::gauge!("billing_quarantined_orders").set(gauge_value(count));
         }
+        if let Err(error) = self.measure_source().await {
+            let error = telemetry::chain(&error);
+            tracing::debug!(error, "what is missing at the source could not be counted");
+        }
     }
 }
 

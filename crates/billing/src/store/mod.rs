@@ -51,12 +51,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// How the pull stands.
     async fn pull_state(&self) -> Result<PullState>;
-    /// Notes that a pull began.
-    async fn pull_began(&self, at: Timestamp) -> Result<()>;
-    /// Notes that a pull reached the end of the feed; also clears the last error.
-    async fn pull_succeeded(&self, at: Timestamp) -> Result<()>;
-    /// Notes that a pull failed, and how; how many have failed in a row by now.
-    async fn pull_failed(&self, error: &str) -> Result<i64>;
+    /// Notes that a pull reached the end of the feed which began at `began`; also clears the last
+    /// error.
+    async fn pull_succeeded(&self, began: Timestamp, at: Timestamp) -> Result<()>;
+    /// Notes that a pull failed which began at `began`, and how; how many have failed in a row by now.
+    async fn pull_failed(&self, began: Timestamp, error: &str) -> Result<i64>;
     /// Adopts a greater epoch: the token goes back to the beginning, and so does a token of an
     /// older epoch than the adopted one. `false`, and nothing is changed, when there is nothing to
     /// adopt: a greater epoch is adopted already, or the feed is another one.
@@ -247,7 +246,7 @@ pub struct PullState {
     pub continuation_token: Option<ContinuationToken>,
     /// The newest number that ordering had given at the last page; `None` while unknown.
     pub last_sequence_nr: Option<SequenceNr>,
-    /// When the last pull began.
+    /// When the last pull began, of those that have ended.
     pub last_pull_at: Option<Timestamp>,
     /// When a pull last reached the end of the feed.
     pub last_success_at: Option<Timestamp>,

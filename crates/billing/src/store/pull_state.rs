@@ -185,20 +185,18 @@ pub(super) async fn forget_feed<B: Backend>(conn: &mut B::Connection) -> Result<
     .await
 }
 
-/// Notes that a pull began.
-pub(super) async fn began<B: Backend>(conn: &mut B::Connection, at: Timestamp) -> Result<()> {
-    query::<B>("update pull_state set last_pull_at = $1 where id = 1")
-        .bind(at.micros())
-        .execute_exactly(1, conn)
-        .await
-}
-
 /// Notes that a pull reached the end of the feed.
-pub(super) async fn succeeded<B: Backend>(conn: &mut B::Connection, at: Timestamp) -> Result<()> {
+pub(super) async fn succeeded<B: Backend>(
+    conn: &mut B::Connection,
+    began: Timestamp,
+    at: Timestamp,
+) -> Result<()> {
     query::<B>(
         "update pull_state
-         set last_success_at = $1, last_error = null, consecutive_failures = 0 where id = 1",
+         set last_pull_at = $1, last_success_at = $2, last_error = null, consecutive_failures = 0
+         where id = 1",
     )
+    .bind(began.micros())
     .bind(at.micros())
     .execute_exactly(1, conn)
     .await
@@ -233,11 +231,17 @@ pub(super) async fn add_to_chart<B: Backend>(
 }
 
 /// Notes that a pull failed; how many have in a row.
-pub(super) async fn failed<B: Backend>(conn: &mut B::Connection, error: &str) -> Result<i64> {
+pub(super) async fn failed<B: Backend>(
+    conn: &mut B::Connection,
+    began: Timestamp,
+    error: &str,
+) -> Result<i64> {
     let row = query::<B>(
-        "update pull_state set last_error = $1, consecutive_failures = consecutive_failures + 1
+        "update pull_state
+         set last_pull_at = $1, last_error = $2, consecutive_failures = consecutive_failures + 1
          where id = 1 returning consecutive_failures",
     )
+    .bind(began.micros())
     .bind(storable(error))
     .fetch_one(conn)
     .await?;

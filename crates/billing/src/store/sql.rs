@@ -73,21 +73,15 @@ impl<B: Backend> Store for SqlStore<B> {
         pull_state::get::<B>(&mut *self.db.reader().await?).await
     }
 
-    async fn pull_began(&self, at: Timestamp) -> Result<()> {
+    async fn pull_succeeded(&self, began: Timestamp, at: Timestamp) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        pull_state::began::<B>(&mut tx, at).await?;
+        pull_state::succeeded::<B>(&mut tx, began, at).await?;
         Ok(tx.commit().await?)
     }
 
-    async fn pull_succeeded(&self, at: Timestamp) -> Result<()> {
+    async fn pull_failed(&self, began: Timestamp, error: &str) -> Result<i64> {
         let mut tx = self.db.begin().await?;
-        pull_state::succeeded::<B>(&mut tx, at).await?;
-        Ok(tx.commit().await?)
-    }
-
-    async fn pull_failed(&self, error: &str) -> Result<i64> {
-        let mut tx = self.db.begin().await?;
-        let failures = pull_state::failed::<B>(&mut tx, error).await?;
+        let failures = pull_state::failed::<B>(&mut tx, began, error).await?;
         tx.commit().await?;
         Ok(failures)
     }

@@ -211,6 +211,7 @@ async fn ordering_is_asked_with_the_token_and_the_limit() {
     let asked = world.ordering.received_requests().await.unwrap();
     let [request] = asked.as_slice() else { panic!("one request, not {}", asked.len()) };
     assert_eq!(request.headers["authorization"], "Bearer s3cret");
-    assert!(request.headers["accept-encoding"].to_str().unwrap().contains("gzip"));
+    let packed = request.headers.contains_key("accept-encoding");
+    assert!(!packed, "on one machine, packing takes longer than the way");
     assert_eq!(request.url.query(), Some("limit=100"));
 }

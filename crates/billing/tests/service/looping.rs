@@ -26,7 +26,7 @@ struct Loop {
 impl Loop {
     fn start(world: &World, interval: Duration) -> Self {
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(Arc::clone(&world.puller).run(interval, shutdown.clone()));
+        let task = tokio::spawn(Arc::clone(&world.puller).run(interval, None, shutdown.clone()));
         Self { shutdown, task }
     }
 

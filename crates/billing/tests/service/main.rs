@@ -20,6 +20,7 @@ mod rereading;
 mod sweeping;
 mod tampering;
 mod verifying;
+mod waiting;
 mod watchdog;
 
 /// Makes each case a test of its own on both databases: `case::sqlite` and `case::postgres`.

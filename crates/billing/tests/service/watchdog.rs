@@ -127,7 +127,7 @@ async fn every_metric_of_the_pull_is_there_from_the_start() {
     // It stops before its first pull.
     let stopped = CancellationToken::new();
     stopped.cancel();
-    world.puller.clone().run(HOUR, stopped).await.unwrap();
+    world.puller.clone().run(HOUR, None, stopped).await.unwrap();
     let metrics = world.ask("GET", "/metrics", None).await.body;
     let metrics = metrics.as_str().unwrap();
     let kinds = ["new", "changed", "removed", "unchanged", "quarantined"];

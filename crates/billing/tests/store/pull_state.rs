@@ -20,20 +20,18 @@ const ONE_CHANGED: Counts =
 async fn successes_and_failures_are_noted(fixture: Fixture) {
     let store = &fixture.store;
     store.ping().await.unwrap();
-    store.pull_began(AT).await.unwrap();
-    assert_eq!(store.pull_failed("cut off \0 in the middle").await.unwrap(), 1);
-    assert_eq!(store.pull_failed("no connection").await.unwrap(), 2);
+    assert_eq!(store.pull_failed(AT, "cut off \0 in the middle").await.unwrap(), 1);
+    assert_eq!(store.pull_failed(AT, "no connection").await.unwrap(), 2);
     let state = store.pull_state().await.unwrap();
     assert_eq!((state.last_pull_at, state.last_success_at), (Some(AT), None));
     assert_eq!(state.last_error.as_deref(), Some("no connection"));
     assert_eq!(state.consecutive_failures, 2);
 
-    store.pull_began(later(1)).await.unwrap();
-    store.pull_succeeded(later(2)).await.unwrap();
+    store.pull_succeeded(later(1), later(2)).await.unwrap();
     let state = store.pull_state().await.unwrap();
     assert_eq!((state.last_pull_at, state.last_success_at), (Some(later(1)), Some(later(2))));
     assert_eq!((state.last_error, state.consecutive_failures), (None, 0));
-    assert_eq!(store.pull_failed("again").await.unwrap(), 1);
+    assert_eq!(store.pull_failed(later(3), "again").await.unwrap(), 1);
 }
 
 async fn totals_count_what_was_taken_in(fixture: Fixture) {

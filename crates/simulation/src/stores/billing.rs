@@ -144,16 +144,12 @@ impl Store for BillingStore {
         self.pass("state of the pull", self.inner.pull_state()).await
     }
 
-    async fn pull_began(&self, at: Timestamp) -> Result<()> {
-        self.pass("pull began", self.inner.pull_began(at)).await
+    async fn pull_succeeded(&self, began: Timestamp, at: Timestamp) -> Result<()> {
+        self.pass("pull succeeded", self.inner.pull_succeeded(began, at)).await
     }
 
-    async fn pull_succeeded(&self, at: Timestamp) -> Result<()> {
-        self.pass("pull succeeded", self.inner.pull_succeeded(at)).await
-    }
-
-    async fn pull_failed(&self, error: &str) -> Result<i64> {
-        self.pass(&format!("pull failed: {error}"), self.inner.pull_failed(error)).await
+    async fn pull_failed(&self, began: Timestamp, error: &str) -> Result<i64> {
+        self.pass(&format!("pull failed: {error}"), self.inner.pull_failed(began, error)).await
     }
 
     async fn adopt_epoch(&self, identity: &FeedIdentity, at: Timestamp) -> Result<bool> {

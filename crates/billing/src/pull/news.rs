@@ -1,0 +1,86 @@
+//! Waiting for news: ordering holds a question until there is something behind the token.
+//!
+//! Only a hint. Whatever becomes of it, the loop pulls when its interval is over: what keeps or cuts
+//! off a waiting request on its way then costs time, but no order.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::{Instant, sleep};
+
+use super::puller::Ahead;
+use super::{PullError, Puller};
+
+/// Before a plain pull, when waiting came to nothing for the first time.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The longest such pause, jitter not counted.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// How the loop waits for news between two pulls.
+pub(super) struct Waiting {
+    /// How long ordering is asked to hold a question.
+    wait: Duration,
+    seed: u64,
+    backoff: ExponentialBackoff,
+}
+
+impl Waiting {
+    /// Lets ordering hold a question for as long as `wait`; `seed` draws the jitter.
+    pub(super) fn new(wait: Duration, seed: u64) -> Self {
+        Self { wait, seed, backoff: backoff(seed) }
+    }
+
+    /// Waits until there is a page behind the token, and brings it. `None`: it is time for a plain pull,
+    /// because waiting came to nothing.
+    pub(super) async fn news(&mut self, puller: &Puller) -> Option<Ahead> {
+        loop {
+            let began = Instant::now();
+            match self.ask(puller).await {
+                Answer::News(ahead) => {
+                    self.backoff = backoff(self.seed);
+                    return Some(ahead);
+                }
+                Answer::Nothing if began.elapsed() * 2 > self.wait => {
+                    self.backoff = backoff(self.seed);
+                }
+                // Ordering stops, does not know waiting, or something on the way does not.
+                Answer::Nothing | Answer::Fault => {
+                    sleep(self.backoff.next().unwrap_or(LONGEST_PAUSE)).await;
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, puller: &Puller) -> Answer {
+        let Ok(state) = puller.store.pull_state().await else { return Answer::Fault };
+        let after = state.continuation_token;
+        match puller.client.page_within(after.as_ref(), self.wait).await {
+            Ok(page) if page.is_empty() => Answer::Nothing,
+            Err(error @ (PullError::Upstream(_) | PullError::Database(_))) => {
+                let error = kit::telemetry::chain(&error);
+                tracing::debug!(error, "ordering could not be waited for");
+                Answer::Fault
+            }
+            // A page, or news of another history.
+            answer => Answer::News(Ahead { after, answer }),
+        }
+    }
+}
+
+/// What became of a question that ordering was asked to hold.
+enum Answer {
+    News(Ahead),
+    Nothing,
+    Fault,
+}
+
+fn backoff(seed: u64) -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
+        .without_max_times()
+        .with_jitter()
+        .with_jitter_seed(seed)
+        .build()
+}
