@@ -133,7 +133,11 @@ async fn leg(
 
 /// Starts billing, and waits until its token has reached the number `through`: the seconds from the
 /// start of its process.
-async fn catch_up(program: &Program, billing_url: &str, through: i64) -> Result<(Service, f64)> {
+pub(crate) async fn catch_up(
+    program: &Program,
+    billing_url: &str,
+    through: i64,
+) -> Result<(Service, f64)> {
     let mut database = Database::connect(billing_url).await?;
     let started = Instant::now();
     let arrived = async {

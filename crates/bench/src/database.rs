@@ -42,6 +42,14 @@ impl Database {
         })
     }
 
+    /// The one number that a query with a parameter returns.
+    pub(crate) async fn number_of(&mut self, sql: &'static str, parameter: i64) -> Result<i64> {
+        Ok(match self {
+            Self::Postgres(conn) => sqlx::query_scalar(sql).bind(parameter).fetch_one(conn).await?,
+            Self::Sqlite(conn) => sqlx::query_scalar(sql).bind(parameter).fetch_one(conn).await?,
+        })
+    }
+
     /// The texts that a query returns, leaving out those that are null.
     pub(crate) async fn texts(&mut self, sql: &str) -> Result<Vec<String>> {
         let sql = AssertSqlSafe(sql.to_owned());

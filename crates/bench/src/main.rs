@@ -13,15 +13,24 @@
 //! | [`services`] | ordering and billing, which this very program starts as processes |
 //! | [`orders`] | making up, stamping and changing orders |
 //! | [`replication`] | the other contender |
-//! | [`catch_up`] | the first load and its repetition with changed orders |
+//! | [`catch_up`] | the first load, and all of it once more with changed orders |
+//! | [`latency`], [`flatness`], [`memory`], [`fan_out`], [`idle`], [`breakdown`] | what they say |
+//! | [`http_client`] | a client so light that a thousand of them fit beside a service |
 //! | [`process`] | what `/proc` knows of a process |
 //! | [`statistics`], [`report`], [`machine`], [`chart`] | figures, and how they are told |
 
+mod breakdown;
 mod catch_up;
 mod chart;
 mod cli;
 mod database;
+mod fan_out;
+mod flatness;
+mod http_client;
+mod idle;
+mod latency;
 mod machine;
+mod memory;
 mod orders;
 mod process;
 mod replication;
@@ -56,7 +65,7 @@ fn main() -> ExitCode {
             kit::telemetry::init_logging(service.log_format);
             run(true, billing::app::run(service.command))
         }
-        mode => run(false, cli::measure(mode, &cli.out)),
+        Mode::Measure(mode) => run(false, cli::measure(mode, &cli.out)),
     };
     ended.unwrap_or_else(|error| {
         eprintln!("bench stops: {}", kit::telemetry::chain(&*error));

@@ -99,7 +99,7 @@ pub(crate) async fn stamp(
         Ok::<_, kit::lifecycle::BoxError>(match first {
             // All in one batch, or nearly: the start of the process is all that there is to see.
             Some((counter, _)) if counter >= through => rate(through - before, ended.as_secs_f64()),
-            Some((counter, at)) => rate(through - counter, (ended - at).as_secs_f64()),
+            Some((counter, at)) => rate(through - counter, ended.saturating_sub(at).as_secs_f64()),
             None => 0.0,
         })
     };

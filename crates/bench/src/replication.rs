@@ -41,18 +41,11 @@ impl<'a> Replication<'a> {
     /// Makes both databases. The content is that of ordering's database, copied into tables beside
     /// those that are published.
     pub(crate) async fn with_content_of(servers: &'a Servers, ordering_url: &str) -> Result<Self> {
-        let definitions = definitions(ordering_url).await?;
-        let publisher_url = fresh(&servers.source, "publisher").await?;
-        let subscriber_url = fresh(&servers.copy, "subscriber").await?;
+        let publisher_url = empty_tables(ordering_url, &servers.source, "publisher").await?;
+        let subscriber_url = empty_tables(ordering_url, &servers.copy, "subscriber").await?;
         let mut publisher = Database::connect(&publisher_url).await?;
-        let mut subscriber = Database::connect(&subscriber_url).await?;
-        for (table, key) in TABLES {
-            let columns = definitions.iter().filter(|(of, _)| of == table);
-            let columns: Vec<_> = columns.map(|(_, column)| column.as_str()).collect();
-            let columns = columns.join(", ");
-            let create = format!("create table {table} ({columns}, primary key ({key}))");
-            subscriber.execute(&create).await?;
-            publisher.execute(&create).await?;
+        let subscriber = Database::connect(&subscriber_url).await?;
+        for (table, _) in TABLES {
             let beside = format!("create table staged_{table} (like {table} including indexes)");
             publisher.execute(&beside).await?;
             copy(ordering_url, table, &publisher_url, &format!("staged_{table}")).await?;
@@ -164,27 +157,28 @@ impl<'a> Replication<'a> {
     }
 }
 
-/// A new database in place of an older one; its address.
-async fn fresh(server: &Server, name: &str) -> Result<String> {
+/// A new database, in place of an older one, with empty tables that have the columns of ordering's
+/// and no index but their primary keys; its address.
+pub(crate) async fn empty_tables(
+    ordering_url: &str,
+    server: &Server,
+    name: &str,
+) -> Result<String> {
     servers::drop_database(server, name).await?;
-    Ok(server.create_database(name).await)
-}
-
-/// The columns of ordering's tables as `create table` takes them, each beside its table's name.
-async fn definitions(ordering_url: &str) -> Result<Vec<(String, String)>> {
+    let url = server.create_database(name).await;
     let mut ordering = Database::connect(ordering_url).await?;
-    let mut columns = Vec::new();
-    for (table, _) in TABLES {
-        let sql = format!(
+    let mut database = Database::connect(&url).await?;
+    for (table, key) in TABLES {
+        let columns = format!(
             "select attname || ' ' || format_type(atttypid, atttypmod) \
                || case when attnotnull then ' not null' else '' end \
              from pg_attribute where attrelid = '{table}'::regclass and attnum > 0 \
                and not attisdropped order by attnum"
         );
-        let found = ordering.texts(&sql).await?;
-        columns.extend(found.into_iter().map(|column| (table.to_owned(), column)));
+        let columns = ordering.texts(&columns).await?.join(", ");
+        database.execute(&format!("create table {table} ({columns}, primary key ({key}))")).await?;
     }
-    Ok(columns)
+    Ok(url)
 }
 
 /// Copies a table from server to server in PostgreSQL's binary format: the fastest that rows can

@@ -174,11 +174,13 @@ impl Section {
 }
 
 impl Report {
-    /// Adds what a mode came to, and prints it.
-    pub(crate) fn add(&mut self, mut section: Section) {
+    /// Adds what a mode came to, and prints it; the mode's name.
+    pub(crate) fn add(&mut self, mut section: Section) -> &'static str {
         section.print();
         self.postgres = section.postgres.take().or(self.postgres.take());
+        let mode = section.mode;
         self.sections.push(section);
+        mode
     }
 
     /// Writes `{name}.json` and `{name}.svg` to a folder, which is made when it is missing.

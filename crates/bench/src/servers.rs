@@ -15,17 +15,42 @@ pub(crate) struct Servers {
     pub(crate) source: Server,
     /// Where they arrive.
     pub(crate) copy: Server,
+    /// Whether both have `pg_stat_statements`.
+    pub(crate) counts_statements: bool,
 }
 
 impl Servers {
     /// Starts both.
     pub(crate) async fn start() -> Result<Self> {
-        Self::start_with(&[]).await
+        let (source, copy) = (Server::start_durable().await, Server::start_durable().await);
+        let mut servers = Self { source, copy, counts_statements: false };
+        servers.set("wal_level = logical").await?;
+        Ok(servers)
     }
 
-    /// Starts both with further settings, each as `alter system set` takes it.
-    pub(crate) async fn start_with(settings: &[&str]) -> Result<Self> {
-        Ok(Self { source: start(settings).await?, copy: start(settings).await? })
+    /// Starts both with `pg_stat_statements`, where that is installed.
+    pub(crate) async fn start_counting_statements() -> Result<Self> {
+        const AVAILABLE: &str =
+            "select count(*) from pg_available_extensions where name = 'pg_stat_statements'";
+        let mut servers = Self::start().await?;
+        if admin(&servers.copy).await?.number(AVAILABLE).await? > 0 {
+            servers.set("shared_preload_libraries = pg_stat_statements").await?;
+            for server in [&servers.source, &servers.copy] {
+                admin(server).await?.execute("create extension pg_stat_statements").await?;
+            }
+            servers.counts_statements = true;
+        }
+        Ok(servers)
+    }
+
+    /// Changes a setting that counts from the next start, and starts both again.
+    async fn set(&mut self, setting: &str) -> Result<()> {
+        for server in [&mut self.source, &mut self.copy] {
+            admin(server).await?.execute(&format!("alter system set {setting}")).await?;
+            server.stop().await;
+            server.start_again().await;
+        }
+        Ok(())
     }
 
     /// Empties what is not on disk yet, so that no contender pays for the one before.
@@ -51,16 +76,4 @@ pub(crate) async fn version(server: &Server) -> Result<String> {
 pub(crate) async fn drop_database(server: &Server, name: &str) -> Result<()> {
     let sql = format!("drop database if exists {name} with (force)");
     admin(server).await?.execute(&sql).await
-}
-
-async fn start(settings: &[&str]) -> Result<Server> {
-    let mut server = Server::start_durable().await;
-    let mut admin = admin(&server).await?;
-    for setting in ["wal_level = logical"].iter().chain(settings) {
-        admin.execute(&format!("alter system set {setting}")).await?;
-    }
-    drop(admin);
-    server.stop().await;
-    server.start_again().await;
-    Ok(server)
 }

@@ -1,6 +1,9 @@
 //! Ordering and billing as processes: this very program starts itself again as either, so that one
 //! build has everything, and each service still is a process of its own.
 
+use clap::CommandFactory;
+use contract::problem::ProblemCode;
+use e2e::api::Failure;
 use testkit::postgres::Server;
 use testkit::process::{Program, Service};
 use testkit::sqlite::TestFile;
@@ -64,10 +67,38 @@ pub(crate) fn service(name: &str) -> Program {
     Program::new("bench").arg(name)
 }
 
+/// Billing with pulls that wait at the end of the feed, where it knows them.
+pub(crate) fn waiting(billing: Program) -> Program {
+    if can_wait() {
+        billing.args(["--pull-interval", "60s", "--pull-wait", "25s"])
+    } else {
+        billing.args(["--pull-interval", "200ms"])
+    }
+}
+
+/// Billing that pulls when it starts, and then only when it is asked to.
+pub(crate) fn without_waiting(billing: Program) -> Program {
+    billing.args(["--pull-interval", "24h"])
+}
+
+/// Whether billing knows pulls that wait.
+pub(crate) fn can_wait() -> bool {
+    let cli = billing::settings::Cli::command();
+    let serve = cli.find_subcommand("serve");
+    serve.is_some_and(|serve| serve.get_arguments().any(|it| it.get_long() == Some("pull-wait")))
+}
+
 /// Runs a program to its end.
 pub(crate) async fn finish(program: &Program) -> Result<()> {
     let ended = program.run().await;
     verify(ended.status.success(), || {
         format!("{program:?}: {}", String::from_utf8_lossy(&ended.stderr))
     })
+}
+
+/// Why a request was not answered as asked, as an error.
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
+pub(crate) fn refused(failure: Failure) -> String {
+    let code = failure.code().map_or("no answer", ProblemCode::as_str);
+    format!("a service refused: {code}, {failure:?}")
 }
