@@ -1,0 +1,80 @@
+//! One of many who wait at the end of the feed.
+
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::Result;
+use crate::http_client::Connection;
+
+/// A page that brought something.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    /// The number behind which was asked.
+    pub(super) asked: i64,
+    /// The number of its last order.
+    pub(super) through: i64,
+    /// When it was there.
+    pub(super) at: Instant,
+}
+
+/// Waits for one page after the other until the number that `target` names has arrived, once it
+/// names one. `feed` is how tokens begin.
+pub(super) async fn consume(
+    address: String,
+    feed: String,
+    mut after: i64,
+    mut target: watch::Receiver<Option<i64>>,
+) -> Result<Vec<Arrival>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let mut connection = Connection::new(stream);
+    let mut arrivals = Vec::new();
+    loop {
+        if target.borrow_and_update().is_some_and(|target| after >= target) {
+            return Ok(arrivals);
+        }
+        let path = format!("/feed/v1/orders?after={feed}-{after}&wait=30");
+        let page = connection.get(&path);
+        tokio::pin!(page);
+        let body = loop {
+            tokio::select! {
+                body = &mut page => break body?,
+                Ok(()) = target.changed() => {
+                    if target.borrow_and_update().is_some_and(|target| after >= target) {
+                        return Ok(arrivals);
+                    }
+                }
+            }
+        };
+        let at = Instant::now();
+        let through = last_number(&body).ok_or("a page without a continuation token")?;
+        if through > after {
+            arrivals.push(Arrival { asked: after, through, at });
+        }
+        after = through;
+    }
+}
+
+/// The sequence number in the page's token, found without reading the orders.
+fn last_number(page: &[u8]) -> Option<i64> {
+    const NAME: &[u8] = b"\"continuationToken\":\"";
+    let place = page.windows(NAME.len()).rposition(|bytes| bytes == NAME)? + NAME.len();
+    let token = page[place..].split(|byte| *byte == b'"').next()?;
+    let number = token.rsplit(|byte| *byte == b'-').next()?;
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_number;
+
+    #[test]
+    fn the_token_is_found_behind_the_orders() {
+        let page =
+            br#"{"orders":[{"number":7}],"continuationToken":"abc-1700-42","hasMore":false}"#;
+        assert_eq!(last_number(page), Some(42));
+        assert_eq!(last_number(b"{}"), None);
+    }
+}
