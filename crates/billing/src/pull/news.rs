@@ -54,8 +54,7 @@ impl Waiting {
 
     async fn ask(&self, puller: &Puller) -> Answer {
         let Ok(state) = puller.store.pull_state().await else { return Answer::Fault };
-        let after = state.continuation_token;
-        match puller.client.page_within(after.as_ref(), self.wait).await {
+        match puller.client.page_within(state.continuation_token.as_ref(), self.wait).await {
             Ok(page) if page.is_empty() => Answer::Nothing,
             Err(error @ (PullError::Upstream(_) | PullError::Database(_))) => {
                 let error = kit::telemetry::chain(&error);
@@ -63,7 +62,7 @@ impl Waiting {
                 Answer::Fault
             }
             // A page, or news of another history.
-            answer => Answer::News(Ahead { after, answer }),
+            answer => Answer::News(Ahead { state, answer }),
         }
     }
 }

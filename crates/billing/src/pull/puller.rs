@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity};
-use futures_util::future::join;
+use futures_util::future::{OptionFuture, join};
 use kit::clock::SharedClock;
 use kit::http::health::Heartbeat;
 use kit::random::Random;
@@ -51,8 +51,8 @@ struct Blocked {
 
 /// An answer that was asked for before its turn.
 pub(super) struct Ahead {
-    /// The token that it was asked with.
-    pub(super) after: Option<ContinuationToken>,
+    /// What it was asked in. Whether that still holds, the store finds out when it takes the page in.
+    pub(super) state: PullState,
     pub(super) answer: Result<Page, PullError>,
 }
 
@@ -182,7 +182,10 @@ impl Puller {
         counts: &mut Counts,
     ) -> Result<(), PullError> {
         let began = self.clock.now();
-        self.check_blocked(&self.store.pull_state().await?)?;
+        match &ahead {
+            Some(ahead) => self.check_blocked(&ahead.state)?,
+            None => self.check_blocked(&self.store.pull_state().await?)?,
+        }
         let drained = self.catch_up(ahead, counts).await;
         if let Err(error) = &drained {
             if let Err(unnoted) = self.store.pull_failed(began, &error.to_string()).await {
@@ -212,12 +215,9 @@ impl Puller {
         let mut began_again = false;
         loop {
             self.beat();
-            let state = self.store.pull_state().await?;
-            // Asked with the token that is stored by now, else it is of no use: somebody else was
-            // faster, or an operator has set the token back.
-            let answer = match ahead.take().filter(|it| it.after == state.continuation_token) {
-                Some(ahead) => ahead.answer,
-                None => self.client.page(state.continuation_token.as_ref()).await,
+            let Ahead { state, answer } = match ahead.take() {
+                Some(ahead) => ahead,
+                None => self.ask(self.store.pull_state().await?).await,
             };
             let page = match check(&state, answer) {
                 // Once in a pull. A provider that resets again and again is at fault: it is asked
@@ -229,29 +229,35 @@ impl Puller {
                 }
                 page => page?,
             };
-            let next = page.has_more.then(|| page.continuation_token.clone());
-            let is_empty = page.is_empty();
+            let (has_more, is_empty) = (page.has_more, page.is_empty());
+            let next = PullState {
+                identity: Some(page.identity.clone()),
+                continuation_token: Some(page.continuation_token.clone()),
+                ..PullState::default()
+            };
             let received = page.received(state.continuation_token);
-            let (applied, asked) = join(self.apply(&received), self.ask_ahead(next.as_ref())).await;
-            ahead = asked;
-            // Superseded: another process was faster. Then it goes on from where that one got to.
+            let asking = OptionFuture::from(has_more.then(|| self.ask(next)));
+            let (applied, asked) = join(self.apply(&received), asking).await;
+            // Superseded: another process was faster, or an operator has set the token back. Then it
+            // goes on from there, and what was asked is of no use.
             if let Some(page) = applied? {
                 *counts += page;
                 if !is_empty {
                     self.watch.progressed();
                 }
                 self.watch.show_behind();
-                if next.is_none() {
+                if !has_more {
                     return Ok(());
                 }
+                ahead = asked;
             }
         }
     }
 
-    /// Asks for the page behind `after`; for nothing when that is `None`.
-    async fn ask_ahead(&self, after: Option<&ContinuationToken>) -> Option<Ahead> {
-        let answer = self.client.page(Some(after?)).await;
-        Some(Ahead { after: after.cloned(), answer })
+    /// Asks for the page behind the token of `state`.
+    async fn ask(&self, state: PullState) -> Ahead {
+        let answer = self.client.page(state.continuation_token.as_ref()).await;
+        Ahead { state, answer }
     }
 
     /// Fetches an order and takes it in.

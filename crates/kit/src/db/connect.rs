@@ -19,6 +19,8 @@ pub type Transaction<B> = sqlx::Transaction<'static, B>;
 
 /// How long a request waits for a connection before it says that the database is not available.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// For how long a connection counts as alive after it was last of use.
+const FRESH: Duration = Duration::from_secs(1);
 /// How long a SQLite transaction waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -161,7 +163,14 @@ impl Db<Postgres> {
     }
 
     fn pool() -> PgPoolOptions {
-        PgPoolOptions::new().max_connections(20).acquire_timeout(ACQUIRE_TIMEOUT)
+        PgPoolOptions::new()
+            .max_connections(20)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            // A connection that was of use a moment ago is not asked whether it still is.
+            .test_before_acquire(false)
+            .before_acquire(|conn, meta| {
+                Box::pin(async move { Ok(meta.idle_for < FRESH || conn.ping().await.is_ok()) })
+            })
     }
 }
 
