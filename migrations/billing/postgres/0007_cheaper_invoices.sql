@@ -14,3 +14,9 @@ drop index invoices_awaiting;
 -- An invoice is made by the very transaction that has stored its order, and orders are never removed.
 -- Looking up and locking the order once more, invoice by invoice, took as long as all the rest.
 alter table invoices drop constraint invoices_order_number_fkey;
+
+-- Half of each page is left for the next version of its rows: an order that changes, and an invoice
+-- that is computed anew, then cost no index entry. Without it, a change of everything made the tables
+-- as large anyway, and took more than twice as long.
+alter table orders set (fillfactor = 50);
+alter table invoices set (fillfactor = 50);
