@@ -31,7 +31,7 @@ found! {
     a_write_that_keeps_its_number: WritesUnstamp, 20 seeds of 200 steps, as "was not taken in";
     numbers_after_the_greatest: NumbersFromCounter, 20 seeds of 200 steps, as "was not taken in";
     epochs_that_are_only_counted: EpochsNamedByTime, 50 seeds of 800 steps,
-        as "was not taken in" | "did not come to rest";
+        as "was not taken in" | "did not come to rest" | "billing has";
     a_token_before_its_page: PageWithToken, 50 seeds of 200 steps, as "was not taken in";
     a_token_that_is_just_written: TokenBySwap, 50 seeds of 200 steps, as "the token went back";
     a_page_that_undoes_a_pull: NewerOnly, 100 seeds of 400 steps, as "went back";
