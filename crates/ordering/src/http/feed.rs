@@ -27,7 +27,7 @@ use super::openapi::FeedProblems;
 use crate::error::{Error, Result};
 use crate::feed::Verdict;
 use crate::sequencer;
-use crate::store::{Begun, ChecksumQuery, EpochReason, FeedAnswer};
+use crate::store::{Begun, ChecksumQuery, EpochReason, FeedAnswer, Page};
 
 /// Kept by nobody without asking whether it is still so.
 const NO_CACHE: &str = "no-cache";
@@ -80,7 +80,7 @@ async fn orders(
 ) -> Result<Response> {
     let query = Query::read(&params)?;
     match answer(&state, &query).await? {
-        FeedAnswer::Page(page) => reply(&page, &query, &headers),
+        FeedAnswer::Page(page) => Ok(reply(page, &query, &headers)),
         FeedAnswer::Refused { identity, verdict } => Err(refusal(&state, identity, verdict).await),
     }
 }
@@ -210,7 +210,7 @@ async fn answer(state: &AppState, query: &Query) -> Result<FeedAnswer> {
         // Before the page is read: what is stamped from here on either shows in the page or wakes.
         news.mark_unchanged();
         let answer = state.feed.feed_page(query.after.as_ref(), limit, MAX_PAGE_BYTES).await?;
-        let is_empty = matches!(&answer, FeedAnswer::Page(page) if page.orders.is_empty());
+        let is_empty = matches!(&answer, FeedAnswer::Page(page) if page.orders == 0);
         if !is_empty || Instant::now() >= deadline {
             return Ok(answer);
         }
@@ -224,20 +224,16 @@ async fn answer(state: &AppState, query: &Query) -> Result<FeedAnswer> {
     }
 }
 
-fn reply(page: &FeedPage, query: &Query, headers: &HeaderMap) -> Result<Response> {
-    let Ok(body) = serde_json::to_vec(page) else {
-        let code = ProblemCode::Internal;
-        return Err(Error::new(code, code.help()));
-    };
+fn reply(page: Page, query: &Query, headers: &HeaderMap) -> Response {
     // Weak: the same page compressed is other bytes.
-    let tag = format!("W/\"{:x}\"", Sha256::digest(&body));
+    let tag = format!("W/\"{:x}\"", Sha256::digest(&page.document));
     let is_known = etag::is_known(headers, &tag);
     let next = query.next(&page.continuation_token);
     let head = [(ETAG, tag), (LINK, next), (CACHE_CONTROL, NO_CACHE.to_owned())];
     if is_known {
-        return Ok((StatusCode::NOT_MODIFIED, head).into_response());
+        return (StatusCode::NOT_MODIFIED, head).into_response();
     }
-    Ok((head, [(CONTENT_TYPE, "application/json")], body).into_response())
+    (head, [(CONTENT_TYPE, "application/json")], page.document).into_response()
 }
 
 /// Why a token cannot be continued. History that was lost unannounced is announced first.
