@@ -83,6 +83,10 @@ pub trait Backend:
     /// For the primary only: a standby has no place at which it writes.
     const HISTORY: &'static str;
 
+    /// Lets the transaction's statements use an index where there is one, whatever statistics make the
+    /// planner expect. Does nothing on SQLite, which goes by the indexes anyway.
+    const PREFER_INDEXES: &'static str;
+
     /// In a `from`: for each number of a [`Batch`] of one column `number`, whose parameter is $1, the
     /// rows of `table` whose `key` it is, called `found`.
     ///
@@ -93,6 +97,10 @@ pub trait Backend:
 
     /// Reads the text at `place`, from 0, where it lies.
     fn text_at(row: &Self::Row, place: usize) -> Result<Option<&str>, sqlx::Error>;
+
+    /// Ends a statement of one row that changes it: listeners to `channel` are told `payload`, an
+    /// expression, when the transaction commits. Empty on SQLite, where nobody can listen.
+    fn telling(channel: &str, payload: &str) -> String;
 
     /// Runs a statement; how many rows it touched.
     fn execute(
@@ -122,6 +130,7 @@ impl Backend for Sqlite {
     const SKIP_LOCKED: &'static str = "";
     const LIMIT_LOCK_WAITS: &'static str = "select 1";
     const HISTORY: &'static str = "''";
+    const PREFER_INDEXES: &'static str = "select 1";
 
     fn rows_by_key(table: &str, key: &str, _: &str) -> String {
         // It takes the tables of a `cross join` in the order in which they are written.
@@ -133,6 +142,10 @@ impl Backend for Sqlite {
 
     fn text_at(row: &Self::Row, place: usize) -> Result<Option<&str>, sqlx::Error> {
         row.try_get(place)
+    }
+
+    fn telling(_: &str, _: &str) -> String {
+        String::new()
     }
 
     async fn execute(
@@ -178,6 +191,7 @@ impl Backend for Postgres {
         (select system_identifier from pg_control_system()), \
         (select oid from pg_database where datname = current_database()), \
         tableoid::oid)";
+    const PREFER_INDEXES: &'static str = "set local enable_seqscan = off";
 
     fn rows_by_key(table: &str, key: &str, place: &str) -> String {
         // `offset 0` keeps the planner from making another join of it. The other two make it expect
@@ -193,6 +207,10 @@ impl Backend for Postgres {
 
     fn text_at(row: &Self::Row, place: usize) -> Result<Option<&str>, sqlx::Error> {
         row.try_get(place)
+    }
+
+    fn telling(channel: &str, payload: &str) -> String {
+        format!(" returning pg_notify('{channel}', {payload}::text)")
     }
 
     async fn execute(

@@ -8,6 +8,7 @@ use kit::db::{AssertSqlSafe, Backend, Result, Row, query};
 
 use super::document::{LINE_COLUMNS, LineDocument, ORDER_COLUMNS, PageWriter};
 use super::epochs::{self, FeedState};
+use super::sequencer::WAITING;
 use super::{FeedAnswer, orders};
 use crate::feed::{Role, Verdict, judge};
 
@@ -22,8 +23,8 @@ pub(super) async fn status<B: Backend>(
 ) -> Result<FeedStatus> {
     let state = epochs::state::<B>(conn).await?;
     let oldest = unstamped_since::<B>(conn).await?;
-    let waiting = "select count(*) as unstamped from orders where unstamped_since is not null";
-    let row = query::<B>(waiting).fetch_one(conn).await?;
+    let waiting = format!("select count(*) as unstamped from orders where {WAITING}");
+    let row = query::<B>(AssertSqlSafe(waiting)).fetch_one(conn).await?;
     Ok(FeedStatus {
         feed_id: state.identity.feed_id,
         epoch: state.identity.epoch,
@@ -41,10 +42,11 @@ pub(super) async fn status<B: Backend>(
 pub(super) async fn unstamped_since<B: Backend>(
     conn: &mut B::Connection,
 ) -> Result<Option<Timestamp>> {
-    let oldest =
-        "select min(unstamped_since) as oldest from orders where unstamped_since is not null";
-    let row = query::<B>(oldest).fetch_one(conn).await?;
-    Ok(row.get::<Option<i64>>("oldest")?.map(Timestamp::from_micros))
+    let oldest = format!(
+        "select unstamped_since from orders where {WAITING} order by unstamped_since, number limit 1"
+    );
+    let row = query::<B>(AssertSqlSafe(oldest)).fetch_optional(conn).await?;
+    row.map(|row| Ok(Timestamp::from_micros(row.get("unstamped_since")?))).transpose()
 }
 
 /// The page after `token`, of a provider in this `role`. `conn` must read one snapshot: rows and lines

@@ -36,6 +36,10 @@ use crate::feed::Verdict;
 use crate::order::Customer;
 use crate::scope::{Action, Kind, Outcome, Refused, Scope};
 
+/// On PostgreSQL, where every process is told of what any sequencer has done, once it is committed: the
+/// newest number, or nothing when a new epoch has begun.
+pub const CHANNEL: &str = "ordering_feed";
+
 /// Everything that ordering keeps.
 ///
 /// Every method is one transaction. Writes of an exposed order (one that was confirmed at some

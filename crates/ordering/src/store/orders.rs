@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use contract::feed::SequenceNr;
-use contract::order::{Customer, Line, Order};
+use contract::order::{Customer, Line, Order, OrderState};
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Batch, Query, Result, Row, query};
 
@@ -104,6 +104,10 @@ fn conditions(filter: &OrderFilter) -> (String, Vec<String>) {
     let mut conditions = vec![format!("o.number < {}", filter.after.unwrap_or(i64::MAX))];
     if let Some(state) = filter.state {
         conditions.push(format!("o.state = '{state}'"));
+        if state != OrderState::Confirmed {
+            // SQLite uses the index of all but these only when it is told so in these very words.
+            conditions.push("o.state <> 'confirmed'".to_owned());
+        }
     }
     if let Some(id) = &filter.customer_id {
         conditions.push(format!("o.customer_id = {}", parameter(id.clone())));
