@@ -10,11 +10,11 @@ use kit::random::Random;
 use kit::settings::ListenError;
 use tokio::net::TcpListener;
 
-use crate::http::{AppState, LastStale, Limits, router};
+use crate::http::{AppState, Head, LastStale, Limits, router};
 use crate::sequencer::{Sequencer, warn_of_the_clock};
 use crate::settings::{Command, ServeSettings};
 use crate::store::{self, EpochReason, FeedReader, Store};
-use crate::{import, seed};
+use crate::{import, listen, seed};
 
 /// Runs a command of the program to its end; [`serve`] ends with a signal.
 ///
@@ -95,6 +95,7 @@ pub async fn serve(
         random,
         bell: sequencer.bell(),
         news: sequencer.news(),
+        head: Head::default(),
         heartbeat: sequencer.heartbeat(),
         sequencer_interval: interval,
         limits,
@@ -105,6 +106,10 @@ pub async fn serve(
         billing_url: settings.billing_url,
         client: probe_client()?,
     };
+    if let DatabaseUrl::Postgres(options) = settings.database.database_url {
+        let listening = listen::run(*options, sequencer.news(), lifecycle.shutdown_token());
+        lifecycle.spawn("listener", listening);
+    }
     lifecycle.spawn("sequencer", sequencer.run(lifecycle.shutdown_token()));
     lifecycle.serve("ordering", listener, router(state, settings.api_token));
     Ok(())

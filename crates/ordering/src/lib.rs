@@ -9,6 +9,7 @@
 //! | [`store`] | everything that is kept, behind one trait; SQL for both databases |
 //! | [`sequencer`] | gives committed changes their place in the feed |
 //! | [`feed`] | how a continuation token is judged |
+//! | [`news`], [`listen`] | what requests that wait for something new hear, from other processes too |
 //! | [`http`] | the feed, the API, the pages |
 //! | [`import`], [`seed`] | real orders from a file, made-up ones in bulk |
 //! | [`app`] | puts the parts together |
@@ -20,7 +21,9 @@ pub mod error;
 pub mod feed;
 pub mod http;
 pub mod import;
+pub mod listen;
 pub mod nested;
+pub mod news;
 pub mod order;
 pub mod scope;
 pub mod seed;

@@ -8,17 +8,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::feed::{Epoch, SequenceNr};
+use contract::feed::Epoch;
 use contract::problem::ProblemCode;
 use kit::clock::SharedClock;
 use kit::db;
 use kit::http::health::Heartbeat;
 use kit::lifecycle::BoxError;
 use kit::telemetry::{self, gauge_value};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::http::feed::{PAGES_READ, PAGES_SERVED};
+use crate::news::News;
 use crate::store::{Begun, EpochReason, Stamped, Store};
 
 /// How many orders one transaction stamps: it holds the counter, and the orders, so long.
@@ -33,7 +35,7 @@ pub struct Sequencer {
     clock: SharedClock,
     interval: Duration,
     bell: Bell,
-    news: watch::Sender<SequenceNr>,
+    news: News,
     heartbeat: Heartbeat,
 }
 
@@ -53,8 +55,7 @@ impl Sequencer {
     /// A sequencer that looks at least every `interval`.
     pub fn new(store: Arc<dyn Store>, clock: SharedClock, interval: Duration) -> Self {
         let heartbeat = Heartbeat::starting(Arc::clone(&clock));
-        let news = watch::Sender::new(SequenceNr::BEGINNING);
-        Self { store, clock, interval, bell: Bell::default(), news, heartbeat }
+        Self { store, clock, interval, bell: Bell::default(), news: News::default(), heartbeat }
     }
 
     /// What wakes it.
@@ -62,10 +63,9 @@ impl Sequencer {
         self.bell.clone()
     }
 
-    /// The newest number that this process has given. Only a hint: another process may have given
-    /// a newer one.
-    pub fn news(&self) -> watch::Receiver<SequenceNr> {
-        self.news.subscribe()
+    /// What it tells those who wait for something new.
+    pub fn news(&self) -> News {
+        self.news.clone()
     }
 
     /// Beats with every tick.
@@ -84,13 +84,7 @@ impl Sequencer {
         if let Some(begun) = &stamped.begun {
             announce(begun);
         }
-        self.news.send_if_modified(|last| {
-            // After a failover the counter may stand lower than this process remembers, and who
-            // waits for more has to learn of the new epoch.
-            let is_news = stamped.begun.is_some() || stamped.last != *last;
-            *last = stamped.last;
-            is_news
-        });
+        self.news.stamped(stamped.last, stamped.begun.is_some());
         metrics::gauge!("ordering_last_sequence_nr").set(gauge_value(stamped.last.0));
         metrics::counter!("ordering_stamped_orders_total")
             .increment(u64::try_from(stamped.count).unwrap_or(0));
@@ -162,7 +156,9 @@ impl Sequencer {
 fn begin_metrics() {
     // What is counted before the recorder is there is lost.
     telemetry::metrics();
-    metrics::counter!("ordering_stamped_orders_total").increment(0);
+    for counter in ["ordering_stamped_orders_total", PAGES_READ, PAGES_SERVED] {
+        metrics::counter!(counter).increment(0);
+    }
     for reason in EpochReason::NOTICED {
         metrics::counter!("ordering_epochs_begun_total", "reason" => reason.as_str()).increment(0);
     }

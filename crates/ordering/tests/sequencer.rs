@@ -8,6 +8,7 @@ use contract::time::Timestamp;
 use kit::clock::ManualClock;
 use kit::lifecycle::BoxError;
 use kit::random::Random;
+use ordering::news::Bulletin;
 use ordering::order::{CustomerInput, LineInput, OrderInput};
 use ordering::scope::ImportedOrder;
 use ordering::sequencer::{Bell, Sequencer};
@@ -24,7 +25,7 @@ const SOON: Duration = Duration::from_secs(20);
 struct Running {
     store: Arc<dyn Store>,
     bell: Bell,
-    news: watch::Receiver<SequenceNr>,
+    news: watch::Receiver<Bulletin>,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), BoxError>>,
     _file: testkit::sqlite::TestFile,
@@ -38,7 +39,7 @@ async fn running(orders: usize, interval: Duration) -> Running {
     let store = open(&url, &Random::seeded(1), Timestamp::from_micros(0)).await.unwrap();
     import(&store, 0..orders).await;
     let sequencer = Sequencer::new(store.clone(), clock, interval);
-    let (bell, news) = (sequencer.bell(), sequencer.news());
+    let (bell, news) = (sequencer.bell(), sequencer.news().subscribe());
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(sequencer.run(shutdown.clone()));
     Running { store, bell, news, shutdown, task, _file: file }
@@ -67,7 +68,7 @@ async fn import(store: &Arc<dyn Store>, numbers: std::ops::Range<usize>) {
 
 impl Running {
     async fn told(&mut self, last: i64) {
-        let told = self.news.wait_for(|news| *news >= SequenceNr(last));
+        let told = self.news.wait_for(|news| news.last >= SequenceNr(last));
         tokio::time::timeout(SOON, told).await.expect("told soon").expect("still running");
     }
 

@@ -11,7 +11,7 @@ use billing::pull::Puller;
 use billing::pull::client::FeedClient;
 use billing::settings::SourceSettings;
 use kit::random::Random;
-use ordering::http::{AppState, LastStale, Limits, router};
+use ordering::http::{AppState, Head, LastStale, Limits, router};
 use ordering::sequencer::Sequencer;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -89,6 +89,7 @@ impl OrderingProcess {
             random,
             bell: sequencer.bell(),
             news: sequencer.news(),
+            head: Head::default(),
             heartbeat: sequencer.heartbeat(),
             sequencer_interval: NEVER,
             shutdown: CancellationToken::new(),

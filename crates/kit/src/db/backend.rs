@@ -20,6 +20,8 @@ pub trait Column<T>: Database {
     fn add(arguments: &mut Self::Arguments, value: T) -> Result<(), sqlx::Error>;
     /// Reads the column called `name`.
     fn get(row: &Self::Row, name: &str) -> Result<T, sqlx::Error>;
+    /// Reads the column at `place`, from 0.
+    fn at(row: &Self::Row, place: usize) -> Result<T, sqlx::Error>;
 }
 
 impl<DB, T> Column<T> for DB
@@ -27,6 +29,7 @@ where
     DB: Database,
     T: for<'q> Encode<'q, DB> + for<'r> Decode<'r, DB> + Type<DB> + Send + 'static,
     for<'n> &'n str: ColumnIndex<DB::Row>,
+    usize: ColumnIndex<DB::Row>,
 {
     fn add(arguments: &mut Self::Arguments, value: T) -> Result<(), sqlx::Error> {
         arguments.add(value).map_err(sqlx::Error::Encode)
@@ -34,6 +37,10 @@ where
 
     fn get(row: &Self::Row, name: &str) -> Result<T, sqlx::Error> {
         row.try_get(name)
+    }
+
+    fn at(row: &Self::Row, place: usize) -> Result<T, sqlx::Error> {
+        row.try_get(place)
     }
 }
 
@@ -76,6 +83,25 @@ pub trait Backend:
     /// For the primary only: a standby has no place at which it writes.
     const HISTORY: &'static str;
 
+    /// Lets the transaction's statements use an index where there is one, whatever statistics make the
+    /// planner expect. Does nothing on SQLite, which goes by the indexes anyway.
+    const PREFER_INDEXES: &'static str;
+
+    /// In a `from`: for each number of a [`Batch`] of one column `number`, whose parameter is $1, the
+    /// rows of `table` whose `key` it is, called `found`.
+    ///
+    /// They are looked up number by number through an index on `key` and `place`, a column without
+    /// negative values, whatever statistics say or do not say about the table: a table that has just
+    /// been filled would else be read whole.
+    fn rows_by_key(table: &str, key: &str, place: &str) -> String;
+
+    /// Reads the text at `place`, from 0, where it lies.
+    fn text_at(row: &Self::Row, place: usize) -> Result<Option<&str>, sqlx::Error>;
+
+    /// Ends a statement of one row that changes it: listeners to `channel` are told `payload`, an
+    /// expression, when the transaction commits. Empty on SQLite, where nobody can listen.
+    fn telling(channel: &str, payload: &str) -> String;
+
     /// Runs a statement; how many rows it touched.
     fn execute(
         conn: &mut Self::Connection,
@@ -104,6 +130,23 @@ impl Backend for Sqlite {
     const SKIP_LOCKED: &'static str = "";
     const LIMIT_LOCK_WAITS: &'static str = "select 1";
     const HISTORY: &'static str = "''";
+    const PREFER_INDEXES: &'static str = "select 1";
+
+    fn rows_by_key(table: &str, key: &str, _: &str) -> String {
+        // It takes the tables of a `cross join` in the order in which they are written.
+        format!(
+            "(select value ->> 0 as number from json_each($1)) as batch \
+             cross join {table} as found on found.{key} = batch.number"
+        )
+    }
+
+    fn text_at(row: &Self::Row, place: usize) -> Result<Option<&str>, sqlx::Error> {
+        row.try_get(place)
+    }
+
+    fn telling(_: &str, _: &str) -> String {
+        String::new()
+    }
 
     async fn execute(
         conn: &mut Self::Connection,
@@ -148,6 +191,27 @@ impl Backend for Postgres {
         (select system_identifier from pg_control_system()), \
         (select oid from pg_database where datname = current_database()), \
         tableoid::oid)";
+    const PREFER_INDEXES: &'static str = "set local enable_seqscan = off";
+
+    fn rows_by_key(table: &str, key: &str, place: &str) -> String {
+        // `offset 0` keeps the planner from making another join of it. The other two make it expect
+        // few rows, from which it concludes that an index is of use: an array that it cannot look
+        // into, and a range that holds everything.
+        format!(
+            "unnest((select $1::bigint[])) as batch(number) cross join lateral (\
+               select * from {table} \
+               where {key} = batch.number and {place} between 0 and {} offset 0) as found",
+            i64::MAX
+        )
+    }
+
+    fn text_at(row: &Self::Row, place: usize) -> Result<Option<&str>, sqlx::Error> {
+        row.try_get(place)
+    }
+
+    fn telling(channel: &str, payload: &str) -> String {
+        format!(" returning pg_notify('{channel}', {payload}::text)")
+    }
 
     async fn execute(
         conn: &mut Self::Connection,

@@ -12,13 +12,15 @@ mod backend;
 mod batch;
 mod connect;
 mod error;
+mod listen;
 mod query;
 
 pub use backend::{Backend, Column};
 pub use batch::Batch;
 pub use connect::{DatabaseUrl, Db, Transaction, postgres_url};
 pub use error::{Error, OpenError};
-pub use query::{Query, Row, query};
+pub use listen::Listener;
+pub use query::{Columns, Query, Row, query};
 pub use sqlx::AssertSqlSafe;
 pub use sqlx::postgres::PgConnectOptions;
 pub use sqlx::{Postgres, Sqlite};

@@ -82,4 +82,40 @@ impl<B: Backend> Row<B> {
     {
         Ok(<B as Column<T>>::get(&self.0, name)?)
     }
+
+    /// Its columns in the order of the `select`: for many rows, where to look each name up is slow.
+    pub fn columns(&self) -> Columns<'_, B> {
+        Columns { row: &self.0, place: 0 }
+    }
+}
+
+/// The columns of a row, one after the other.
+pub struct Columns<'r, B: Backend> {
+    row: &'r B::Row,
+    place: usize,
+}
+
+impl<'r, B: Backend> Columns<'r, B> {
+    /// The next one.
+    pub fn take<T>(&mut self) -> Result<T>
+    where
+        B: Column<T>,
+    {
+        let value = <B as Column<T>>::at(self.row, self.place)?;
+        self.place += 1;
+        Ok(value)
+    }
+
+    /// The next one, a text that is never null, where it lies.
+    pub fn text(&mut self) -> Result<&'r str> {
+        let null = || Error::Damaged("a text is null that must not be".into());
+        self.text_or_null()?.ok_or_else(null)
+    }
+
+    /// The next one, a text or null, where it lies.
+    pub fn text_or_null(&mut self) -> Result<Option<&'r str>> {
+        let text = B::text_at(self.row, self.place)?;
+        self.place += 1;
+        Ok(text)
+    }
 }

@@ -16,18 +16,24 @@ use contract::feed::{
 use contract::problem::{Problem, ProblemCode};
 use kit::http::etag;
 use kit::http::read::{Params, Violations};
-use sha2::{Digest, Sha256};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
 use super::extract::{OrderNumber, no_order};
+use super::head::{Answer, ReadyPage};
 use super::openapi::FeedProblems;
 use crate::error::{Error, Result};
 use crate::feed::Verdict;
+use crate::news::Bulletin;
 use crate::sequencer;
-use crate::store::{Begun, ChecksumQuery, EpochReason, FeedAnswer};
+use crate::store::{Begun, ChecksumQuery, EpochReason};
+
+/// Counts pages that were read from the database, and those that were sent: fewer are read where many
+/// wait for the same.
+pub(crate) const PAGES_READ: &str = "ordering_feed_pages_read_total";
+pub(crate) const PAGES_SERVED: &str = "ordering_feed_pages_served_total";
 
 /// Kept by nobody without asking whether it is still so.
 const NO_CACHE: &str = "no-cache";
@@ -80,8 +86,8 @@ async fn orders(
 ) -> Result<Response> {
     let query = Query::read(&params)?;
     match answer(&state, &query).await? {
-        FeedAnswer::Page(page) => reply(&page, &query, &headers),
-        FeedAnswer::Refused { identity, verdict } => Err(refusal(&state, identity, verdict).await),
+        Answer::Page(page) => Ok(reply(page, &query, &headers)),
+        Answer::Refused { identity, verdict } => Err(refusal(&state, identity, verdict).await),
     }
 }
 
@@ -194,6 +200,11 @@ impl Query {
         Ok(Self { after, limit, wait: Duration::from_secs(wait.unsigned_abs()) })
     }
 
+    /// At most so many orders.
+    fn limit(&self) -> i64 {
+        self.limit.unwrap_or(DEFAULT_PAGE_LIMIT)
+    }
+
     /// The address of the page behind this one.
     fn next(&self, token: &ContinuationToken) -> String {
         let limit = self.limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
@@ -201,43 +212,50 @@ impl Query {
     }
 }
 
-/// The page; while it is empty, looks again until the caller's patience is over.
-async fn answer(state: &AppState, query: &Query) -> Result<FeedAnswer> {
+/// The page. Who does not wait gets it read afresh.
+async fn answer(state: &AppState, query: &Query) -> Result<Answer> {
+    if query.wait.is_zero() { read(state, query).await } else { wait(state, query).await }
+}
+
+/// The page; while it is empty, looks again with all who wait until the caller's patience is over.
+async fn wait(state: &AppState, query: &Query) -> Result<Answer> {
     let deadline = Instant::now() + query.wait;
-    let limit = query.limit.unwrap_or(DEFAULT_PAGE_LIMIT);
-    let mut news = state.news.clone();
+    let mut news = state.news.subscribe();
     loop {
         // Before the page is read: what is stamped from here on either shows in the page or wakes.
         news.mark_unchanged();
-        let answer = state.feed.feed_page(query.after.as_ref(), limit, MAX_PAGE_BYTES).await?;
-        let is_empty = matches!(&answer, FeedAnswer::Page(page) if page.orders.is_empty());
-        if !is_empty || Instant::now() >= deadline {
+        let Bulletin { generation, since, .. } = state.news.current(state.sequencer_interval);
+        let key = (query.after.clone(), query.limit());
+        let answer = state.head.answer(key, generation, || read(state, query)).await?;
+        if !answer.is_empty_page() || Instant::now() >= deadline {
             return Ok(answer);
         }
-        let next_look = deadline.min(Instant::now() + state.sequencer_interval);
+        let next_look = deadline.min(since + state.sequencer_interval);
         tokio::select! {
             () = state.shutdown.cancelled() => return Ok(answer),
-            // The news end with the sequencer; then the looks at intervals remain.
-            Ok(()) = news.changed() => {}
-            () = tokio::time::sleep_until(next_look) => {}
+            _ = news.changed() => {}
+            () = sleep_until(next_look) => {}
         }
     }
 }
 
-fn reply(page: &FeedPage, query: &Query, headers: &HeaderMap) -> Result<Response> {
-    let Ok(body) = serde_json::to_vec(page) else {
-        let code = ProblemCode::Internal;
-        return Err(Error::new(code, code.help()));
-    };
-    // Weak: the same page compressed is other bytes.
-    let tag = format!("W/\"{:x}\"", Sha256::digest(&body));
+/// Reads the page from the database.
+async fn read(state: &AppState, query: &Query) -> Result<Answer> {
+    metrics::counter!(PAGES_READ).increment(1);
+    let after = query.after.as_ref();
+    Ok(state.feed.feed_page(after, query.limit(), MAX_PAGE_BYTES).await?.into())
+}
+
+fn reply(page: ReadyPage, query: &Query, headers: &HeaderMap) -> Response {
+    metrics::counter!(PAGES_SERVED).increment(1);
+    let tag = page.etag;
     let is_known = etag::is_known(headers, &tag);
     let next = query.next(&page.continuation_token);
     let head = [(ETAG, tag), (LINK, next), (CACHE_CONTROL, NO_CACHE.to_owned())];
     if is_known {
-        return Ok((StatusCode::NOT_MODIFIED, head).into_response());
+        return (StatusCode::NOT_MODIFIED, head).into_response();
     }
-    Ok((head, [(CONTENT_TYPE, "application/json")], body).into_response())
+    (head, [(CONTENT_TYPE, "application/json")], page.document).into_response()
 }
 
 /// Why a token cannot be continued. History that was lost unannounced is announced first.

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod feed;
+mod head;
 pub mod pages;
 
 mod extract;
@@ -11,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use contract::feed::SequenceNr;
 use contract::time::Timestamp;
 use kit::clock::SharedClock;
 use kit::http::health::{Heartbeat, Reasons};
@@ -19,11 +19,12 @@ use kit::http::site::Site;
 use kit::http::{assets, auth, docs, health};
 use kit::random::Random;
 use kit::settings::Secret;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use self::head::Head;
+use crate::news::News;
 use crate::sequencer::Bell;
 use crate::store::{FeedReader, Store};
 
@@ -41,7 +42,9 @@ pub struct AppState {
     /// Rung after every committed change.
     pub bell: Bell,
     /// Wakes requests that wait for something new.
-    pub news: watch::Receiver<SequenceNr>,
+    pub news: News,
+    /// What they share.
+    pub head: Head,
     /// Tells when the sequencer last looked.
     pub heartbeat: Heartbeat,
     /// How often sequencers look by themselves; and so how often a waiting request looks for what

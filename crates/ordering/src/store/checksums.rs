@@ -64,7 +64,7 @@ async fn exposed<B: Backend>(
     let sql = format!(
         "{} where o.number >= $1 and o.number <= $2 and o.confirmed_at is not null \
          order by o.number limit {ROWS_AT_ONCE}",
-        orders::select()
+        orders::SELECT
     );
     query::<B>(AssertSqlSafe(sql)).bind(from).bind(through).fetch_all(conn).await
 }

@@ -4,7 +4,7 @@ use contract::feed::{Epoch, FeedId, FeedIdentity, SequenceNr};
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Error, Result, Row, query};
 
-use super::{Begun, BegunEpoch, EpochReason};
+use super::{Begun, BegunEpoch, CHANNEL, EpochReason};
 
 /// The one row of `feed_state`.
 pub(super) struct FeedState {
@@ -133,7 +133,9 @@ async fn replace<B: Backend>(
 ) -> Result<Begun> {
     let replaced = state.identity.epoch;
     state.identity.epoch = replaced.next(at);
-    query::<B>("update feed_state set epoch = $1, history = $2 where id = 1")
+    let telling = B::telling(CHANNEL, "''");
+    let sql = format!("update feed_state set epoch = $1, history = $2 where id = 1{telling}");
+    query::<B>(AssertSqlSafe(sql))
         .bind(state.identity.epoch.0)
         .bind(history.to_owned())
         .execute_exactly(1, conn)

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use contract::feed::{ContinuationToken, FeedIdentity, FeedPage, FeedStatus, SequenceNr};
-use contract::order::{Line, Order};
+use contract::feed::{ContinuationToken, FeedStatus, SequenceNr};
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Result, Row, query};
 
+use super::document::{LINE_COLUMNS, LineDocument, ORDER_COLUMNS, PageWriter};
 use super::epochs::{self, FeedState};
+use super::sequencer::WAITING;
 use super::{FeedAnswer, orders};
 use crate::feed::{Role, Verdict, judge};
 
@@ -22,8 +23,8 @@ pub(super) async fn status<B: Backend>(
 ) -> Result<FeedStatus> {
     let state = epochs::state::<B>(conn).await?;
     let oldest = unstamped_since::<B>(conn).await?;
-    let waiting = "select count(*) as unstamped from orders where unstamped_since is not null";
-    let row = query::<B>(waiting).fetch_one(conn).await?;
+    let waiting = format!("select count(*) as unstamped from orders where {WAITING}");
+    let row = query::<B>(AssertSqlSafe(waiting)).fetch_one(conn).await?;
     Ok(FeedStatus {
         feed_id: state.identity.feed_id,
         epoch: state.identity.epoch,
@@ -41,10 +42,11 @@ pub(super) async fn status<B: Backend>(
 pub(super) async fn unstamped_since<B: Backend>(
     conn: &mut B::Connection,
 ) -> Result<Option<Timestamp>> {
-    let oldest =
-        "select min(unstamped_since) as oldest from orders where unstamped_since is not null";
-    let row = query::<B>(oldest).fetch_one(conn).await?;
-    Ok(row.get::<Option<i64>>("oldest")?.map(Timestamp::from_micros))
+    let oldest = format!(
+        "select unstamped_since from orders where {WAITING} order by unstamped_since, number limit 1"
+    );
+    let row = query::<B>(AssertSqlSafe(oldest)).fetch_optional(conn).await?;
+    row.map(|row| Ok(Timestamp::from_micros(row.get("unstamped_since")?))).transpose()
 }
 
 /// The page after `token`, of a provider in this `role`. `conn` must read one snapshot: rows and lines
@@ -61,114 +63,83 @@ pub(super) async fn page<B: Backend>(
     let after = match judge(token, &identity, last, role) {
         Verdict::Continue(after) => after,
         Verdict::Lagging(token) => {
-            return Ok(FeedAnswer::Page(page_of(identity, token, Vec::new(), false, last)));
+            let page = PageWriter::new(identity, last, max_bytes).finish(token, false)?;
+            return Ok(FeedAnswer::Page(page));
         }
         verdict => return Ok(FeedAnswer::Refused { identity, verdict }),
     };
-    let (orders, has_more) = orders_after::<B>(conn, after, limit, max_bytes).await?;
+    let mut page = PageWriter::new(identity.clone(), last, max_bytes);
+    let has_more = fill::<B>(conn, &mut page, after, limit).await?;
     let token = ContinuationToken {
-        feed_id: identity.feed_id.clone(),
+        feed_id: identity.feed_id,
         epoch: identity.epoch,
-        sequence_nr: orders.last().map_or(after, |order| order.confirmed_sequence_nr),
+        sequence_nr: page.last().unwrap_or(after),
     };
-    Ok(FeedAnswer::Page(page_of(identity, token, orders, has_more, last)))
+    Ok(FeedAnswer::Page(page.finish(token, has_more)?))
 }
 
-fn page_of(
-    identity: FeedIdentity,
-    continuation_token: ContinuationToken,
-    orders: Vec<Order>,
-    has_more: bool,
-    last_sequence_nr: SequenceNr,
-) -> FeedPage {
-    let FeedIdentity { feed_id, epoch } = identity;
-    FeedPage { feed_id, epoch, orders, continuation_token, has_more, last_sequence_nr }
-}
-
-/// The orders behind `after`, as many as `limit` and `max_bytes` allow, but at least one, and whether
+/// Adds the orders behind `after`, as many as `limit` and the page allow, but at least one; whether
 /// there are more behind them.
-async fn orders_after<B: Backend>(
+async fn fill<B: Backend>(
     conn: &mut B::Connection,
+    page: &mut PageWriter,
     mut after: SequenceNr,
     limit: i64,
-    max_bytes: usize,
-) -> Result<(Vec<Order>, bool)> {
+) -> Result<bool> {
     let limit = usize::try_from(limit).unwrap_or(0);
-    let mut page = Page { orders: Vec::new(), bytes: 0, max_bytes };
     loop {
-        let room = limit - page.orders.len();
+        let room = limit - page.orders();
         // One more than there is room for tells whether there is more.
         let asked = ROWS_AT_ONCE.min(room + 1);
         let rows = rows_after::<B>(conn, after, asked).await?;
         let fitting = &rows[..room.min(rows.len())];
-        if !page.add::<B>(conn, fitting).await? || fitting.len() < rows.len() {
-            return Ok((page.orders, true));
+        if !add::<B>(conn, page, fitting).await? || fitting.len() < rows.len() {
+            return Ok(true);
         }
-        match page.orders.last() {
-            Some(last) if rows.len() == asked => after = last.confirmed_sequence_nr,
-            _ => return Ok((page.orders, false)),
+        match page.last() {
+            Some(last) if rows.len() == asked => after = last,
+            _ => return Ok(false),
         }
     }
 }
 
-/// The first `count` orders behind `after`, without their lines.
+/// The first `count` orders behind `after`, without their lines. A change that waits for its number is
+/// read under the one before.
 async fn rows_after<B: Backend>(
     conn: &mut B::Connection,
     after: SequenceNr,
     count: usize,
 ) -> Result<Vec<Row<B>>> {
+    // PostgreSQL expects few rows between two bounds that it does not know, and so uses the index,
+    // even while it has no statistics or thinks that the table is empty.
     let sql = format!(
-        "{} where o.feed_sequence_nr > $1 order by o.feed_sequence_nr limit $2",
-        // A change that waits for its number is read under the one before.
-        orders::select_with("o.feed_sequence_nr")
+        "select {ORDER_COLUMNS} from orders where feed_sequence_nr > $1 and feed_sequence_nr <= $2 \
+         order by feed_sequence_nr limit {count}"
     );
-    let count = i64::try_from(count).unwrap_or(i64::MAX);
-    query::<B>(AssertSqlSafe(sql)).bind(after.0).bind(count).fetch_all(conn).await
+    query::<B>(AssertSqlSafe(sql)).bind(after.0).bind(i64::MAX).fetch_all(conn).await
 }
 
-/// A page while it is filled.
-struct Page {
-    orders: Vec<Order>,
-    bytes: usize,
-    max_bytes: usize,
-}
-
-impl Page {
-    /// Adds the orders in these rows with their lines; `false` when not all of them fit.
-    async fn add<B: Backend>(
-        &mut self,
-        conn: &mut B::Connection,
-        mut rows: &[Row<B>],
-    ) -> Result<bool> {
-        while !rows.is_empty() {
-            for order in orders::take_chunk(conn, &mut rows).await? {
-                self.bytes += estimated_bytes(&order);
-                if self.bytes > self.max_bytes && !self.orders.is_empty() {
-                    return Ok(false);
-                }
-                self.orders.push(order);
+/// Adds the orders in these rows with their lines; `false` when not all of them fit.
+async fn add<B: Backend>(
+    conn: &mut B::Connection,
+    page: &mut PageWriter,
+    mut rows: &[Row<B>],
+) -> Result<bool> {
+    while !rows.is_empty() {
+        let (chunk, numbers) = orders::next_chunk(&mut rows, number_and_line_count)?;
+        let lines = orders::lines::<B>(conn, LINE_COLUMNS, numbers).await?;
+        let lines = LineDocument::read_all(&lines)?;
+        for row in chunk {
+            if !page.add(row, &lines)? {
+                return Ok(false);
             }
         }
-        Ok(true)
     }
+    Ok(true)
 }
 
-/// About how many bytes the order's document takes: its texts, and what JSON puts around them.
-fn estimated_bytes(order: &Order) -> usize {
-    const ORDER: usize = 440;
-    const LINE: usize = 96;
-    let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    let line = |line: &Line| LINE + line.sku.len() + optional(&line.description);
-    let customer = &order.customer;
-    let address = customer.address.as_ref().map_or(0, |address| {
-        let parts = [&address.line1, &address.line2, &address.postal_code, &address.city];
-        parts.into_iter().map(optional).sum()
-    });
-    ORDER
-        + customer.name.len()
-        + customer.email.len()
-        + address
-        + optional(&order.reference)
-        + optional(&order.note)
-        + order.lines.iter().map(line).sum::<usize>()
+/// Of a row of [`ORDER_COLUMNS`].
+fn number_and_line_count<B: Backend>(row: &Row<B>) -> Result<(i64, i64)> {
+    let mut columns = row.columns();
+    Ok((columns.take()?, columns.take()?))
 }

@@ -6,6 +6,7 @@
 mod checksums;
 mod commit;
 mod customers;
+mod document;
 mod epochs;
 mod feed;
 mod history;
@@ -20,7 +21,7 @@ mod write;
 
 use async_trait::async_trait;
 use contract::checksum::ChecksumPage;
-use contract::feed::{ContinuationToken, Epoch, FeedIdentity, FeedPage, FeedStatus, SequenceNr};
+use contract::feed::{ContinuationToken, Epoch, FeedIdentity, FeedStatus, SequenceNr};
 use contract::order::{Order, OrderState};
 use contract::time::Timestamp;
 use kit::db::Result;
@@ -34,6 +35,10 @@ pub use standby::open_standby;
 use crate::feed::Verdict;
 use crate::order::Customer;
 use crate::scope::{Action, Kind, Outcome, Refused, Scope};
+
+/// On PostgreSQL, where every process is told of what any sequencer has done, once it is committed: the
+/// newest number, or nothing when a new epoch has begun.
+pub const CHANNEL: &str = "ordering_feed";
 
 /// Everything that ordering keeps.
 ///
@@ -254,11 +259,26 @@ pub struct ChecksumQuery {
     pub width: i64,
 }
 
+/// A page of the feed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Page {
+    /// Who it is from.
+    pub identity: FeedIdentity,
+    /// Where reading goes on.
+    pub continuation_token: ContinuationToken,
+    /// How many orders it holds.
+    pub orders: usize,
+    /// Whether there is more right now.
+    pub has_more: bool,
+    /// The JSON of a [`contract::feed::FeedPage`].
+    pub document: Vec<u8>,
+}
+
 /// What the feed answers.
 #[derive(Clone, PartialEq, Debug)]
 pub enum FeedAnswer {
     /// A page.
-    Page(FeedPage),
+    Page(Page),
     /// The token cannot be continued.
     Refused {
         /// Who refuses it.

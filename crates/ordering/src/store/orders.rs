@@ -3,47 +3,39 @@
 use std::collections::{BTreeSet, HashMap};
 
 use contract::feed::SequenceNr;
-use contract::order::{Customer, Line, Order};
+use contract::order::{Customer, Line, Order, OrderState};
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Batch, Query, Result, Row, query};
 
 use super::OrderFilter;
 use super::customers::read_address;
+use super::document::LINE_COLUMNS;
 use super::history::parse_state;
 
 /// A `select` of orders without their lines, to which conditions on `o` may be added.
-pub(super) fn select() -> String {
-    select_with("o.confirmed_sequence_nr")
-}
-
-/// Like [`select`], with what is told as the order's sequence number.
 ///
 /// Only a draft has no copy of its customer, and only a draft is joined to it, so `coalesce` takes
 /// whichever there is. For all others the `case` makes the key null, which costs no look into the
-/// index: pages of the feed hold no drafts.
-pub(super) fn select_with(sequence_nr: &str) -> String {
-    format!(
-        "select o.number, o.state, o.version, {sequence_nr} as sequence_nr, \
-           o.customer_id, coalesce(o.customer_name, c.name) as name, \
-           coalesce(o.customer_email, c.email) as email, \
-           coalesce(o.customer_address_line1, c.address_line1) as address_line1, \
-           coalesce(o.customer_address_line2, c.address_line2) as address_line2, \
-           coalesce(o.customer_postal_code, c.postal_code) as postal_code, \
-           coalesce(o.customer_city, c.city) as city, \
-           coalesce(o.customer_country, c.country) as country, \
-           o.currency, o.reference, o.note, o.net_minor, o.tax_minor, o.total_minor, \
-           o.line_count, o.confirmed_at, o.changed_at, o.deleted_at \
-         from orders o \
-         left join customers c on c.id = case o.state when 'draft' then o.customer_id end"
-    )
-}
+/// index.
+pub(super) const SELECT: &str = "select o.number, o.state, o.version, o.confirmed_sequence_nr, \
+      o.customer_id, coalesce(o.customer_name, c.name) as name, \
+      coalesce(o.customer_email, c.email) as email, \
+      coalesce(o.customer_address_line1, c.address_line1) as address_line1, \
+      coalesce(o.customer_address_line2, c.address_line2) as address_line2, \
+      coalesce(o.customer_postal_code, c.postal_code) as postal_code, \
+      coalesce(o.customer_city, c.city) as city, \
+      coalesce(o.customer_country, c.country) as country, \
+      o.currency, o.reference, o.note, o.net_minor, o.tax_minor, o.total_minor, \
+      o.line_count, o.confirmed_at, o.changed_at, o.deleted_at \
+    from orders o \
+    left join customers c on c.id = case o.state when 'draft' then o.customer_id end";
 
 /// The order with this number.
 pub(super) async fn find<B: Backend>(
     conn: &mut B::Connection,
     number: i64,
 ) -> Result<Option<Order>> {
-    let select = query::<B>(AssertSqlSafe(format!("{} where o.number = $1", select())));
+    let select = query::<B>(AssertSqlSafe(format!("{SELECT} where o.number = $1")));
     let Some(row) = select.bind(number).fetch_optional(conn).await? else { return Ok(None) };
     let mut orders = [read(&row)?];
     add_lines::<B>(conn, &mut orders).await?;
@@ -73,7 +65,7 @@ pub(super) async fn load<B: Backend>(
 ) -> Result<HashMap<i64, Order>> {
     let batch = Batch::new().int("number", numbers.iter().copied());
     let table = batch.table::<B>(1);
-    let sql = format!("{} where o.number in (select number from {table})", select());
+    let sql = format!("{SELECT} where o.number in (select number from {table})");
     let rows = query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
     let mut orders = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
     add_lines::<B>(conn, &mut orders).await?;
@@ -92,7 +84,7 @@ pub(super) async fn list<B: Backend>(
         return Ok(Vec::new());
     }
     let (conditions, texts) = conditions(filter);
-    let sql = format!("{} where {conditions} order by o.number desc limit $1", select());
+    let sql = format!("{SELECT} where {conditions} order by o.number desc limit $1");
     let select = query::<B>(AssertSqlSafe(sql)).bind(limit);
     let select = texts.into_iter().fold(select, Query::bind);
     let rows = select.fetch_all(conn).await?;
@@ -112,6 +104,10 @@ fn conditions(filter: &OrderFilter) -> (String, Vec<String>) {
     let mut conditions = vec![format!("o.number < {}", filter.after.unwrap_or(i64::MAX))];
     if let Some(state) = filter.state {
         conditions.push(format!("o.state = '{state}'"));
+        if state != OrderState::Confirmed {
+            // SQLite uses the index of all but these only when it is told so in these very words.
+            conditions.push("o.state <> 'confirmed'".to_owned());
+        }
     }
     if let Some(id) = &filter.customer_id {
         conditions.push(format!("o.customer_id = {}", parameter(id.clone())));
@@ -140,31 +136,53 @@ fn escape_like(text: &str) -> String {
 
 /// How many lines are read with one statement: few pages need a second one, and a page of orders
 /// with 2,000 lines each is not read into memory whole before its size is looked at.
-const LINES_AT_ONCE: i64 = 20_000;
+const LINES_AT_ONCE: i64 = 5_000;
 
-/// The first orders in `rows`, of [`select`], with their lines, as many as are read at once but at
-/// least one; `rows` then holds the others. Empty when `rows` is.
+/// The first of these rows, as many as have lines that are read at once but at least one, with the
+/// numbers of their orders; `rows` then holds the others. `look` tells an order's number and how many
+/// lines it has.
+pub(super) fn next_chunk<'r, B: Backend>(
+    rows: &mut &'r [Row<B>],
+    look: fn(&Row<B>) -> Result<(i64, i64)>,
+) -> Result<(&'r [Row<B>], Vec<i64>)> {
+    let mut numbers = Vec::with_capacity(rows.len());
+    let mut lines = 0;
+    for row in *rows {
+        let (number, count) = look(row)?;
+        lines += count;
+        if lines > LINES_AT_ONCE && !numbers.is_empty() {
+            break;
+        }
+        numbers.push(number);
+    }
+    let (chunk, rest) = rows.split_at(numbers.len());
+    *rows = rest;
+    Ok((chunk, numbers))
+}
+
+/// The first orders in `rows`, of [`SELECT`], with their lines, as [`next_chunk`] takes them; `rows`
+/// then holds the others. Empty when `rows` is.
 pub(super) async fn take_chunk<B: Backend>(
     conn: &mut B::Connection,
     rows: &mut &[Row<B>],
 ) -> Result<Vec<Order>> {
-    let (chunk, rest) = rows.split_at(chunk_len(rows)?);
-    *rows = rest;
+    let look = |row: &Row<B>| Ok((row.get("number")?, row.get("line_count")?));
+    let (chunk, _) = next_chunk(rows, look)?;
     let mut orders = chunk.iter().map(read).collect::<Result<Vec<_>>>()?;
     add_lines::<B>(conn, &mut orders).await?;
     Ok(orders)
 }
 
-/// How many of the rows, at least one, have no more than [`LINES_AT_ONCE`] lines together.
-fn chunk_len<B: Backend>(rows: &[Row<B>]) -> Result<usize> {
-    let mut lines = 0;
-    for (place, row) in rows.iter().enumerate() {
-        lines += row.get::<i64>("line_count")?;
-        if lines > LINES_AT_ONCE {
-            return Ok(place.max(1));
-        }
-    }
-    Ok(rows.len())
+/// These columns of the lines of all orders with these numbers, in any order, with one statement.
+pub(super) async fn lines<B: Backend>(
+    conn: &mut B::Connection,
+    columns: &str,
+    numbers: Vec<i64>,
+) -> Result<Vec<Row<B>>> {
+    let found = B::rows_by_key("order_lines", "order_number", "line_no");
+    let sql = format!("select {columns} from {found}");
+    let numbers = Batch::new().int("number", numbers);
+    query::<B>(AssertSqlSafe(sql)).bind_batch(numbers).fetch_all(conn).await
 }
 
 /// Reads the lines of all these orders with one statement.
@@ -172,40 +190,36 @@ async fn add_lines<B: Backend>(conn: &mut B::Connection, orders: &mut [Order]) -
     if orders.is_empty() {
         return Ok(());
     }
-    let batch = Batch::new().int("number", orders.iter().map(|order| order.number));
-    let sql = format!(
-        "select l.order_number, l.line_no, l.sku, l.description, l.quantity, l.unit_price_minor, \
-           l.tax_basis_points \
-         from {} join order_lines l on l.order_number = batch.number \
-         order by l.order_number, l.line_no",
-        batch.table::<B>(1)
-    );
-    let rows = query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
+    let numbers = orders.iter().map(|order| order.number).collect();
+    let rows = lines::<B>(conn, LINE_COLUMNS, numbers).await?;
     let mut lines: HashMap<i64, Vec<Line>> = HashMap::with_capacity(orders.len());
     for row in &rows {
+        let mut columns = row.columns();
+        let number = columns.take()?;
         let line = Line {
-            line_no: row.get("line_no")?,
-            sku: row.get("sku")?,
-            description: row.get("description")?,
-            quantity: row.get("quantity")?,
-            unit_price_minor: row.get("unit_price_minor")?,
-            tax_basis_points: row.get("tax_basis_points")?,
+            line_no: columns.take()?,
+            sku: columns.take()?,
+            description: columns.take()?,
+            quantity: columns.take()?,
+            unit_price_minor: columns.take()?,
+            tax_basis_points: columns.take()?,
         };
-        lines.entry(row.get("order_number")?).or_default().push(line);
+        lines.entry(number).or_default().push(line);
     }
     for order in orders {
         order.lines = lines.remove(&order.number).unwrap_or_default();
+        order.lines.sort_unstable_by_key(|line| line.line_no);
     }
     Ok(())
 }
 
-/// The order in a row of [`select`], without lines.
+/// The order in a row of [`SELECT`], without lines.
 pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<Order> {
     Ok(Order {
         number: row.get("number")?,
         state: parse_state(&row.get::<String>("state")?)?,
         version: row.get("version")?,
-        confirmed_sequence_nr: SequenceNr(row.get("sequence_nr")?),
+        confirmed_sequence_nr: SequenceNr(row.get("confirmed_sequence_nr")?),
         customer: Customer {
             id: row.get("customer_id")?,
             name: row.get("name")?,

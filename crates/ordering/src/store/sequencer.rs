@@ -15,7 +15,7 @@ use contract::feed::SequenceNr;
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Db, Result, query};
 
-use super::{Stamped, epochs};
+use super::{CHANNEL, Stamped, epochs};
 
 /// An order that a writer holds is passed over and comes next time, unless it has waited for two
 /// seconds: one that is held whenever the sequencer looks would be passed over for ever.
@@ -25,23 +25,60 @@ const OVERDUE_MICROS: i64 = 2_000_000;
 /// counter meanwhile.
 const PATIENCE: i64 = 2;
 
-/// Which overdue order was waited for last. The next call goes on behind it, by number and round
-/// again: a few orders that one long transaction holds must not keep the others from being waited
-/// for.
-#[derive(Debug, Default)]
-pub(super) struct Turn(AtomicI64);
+/// The orders that wait. The range holds everything, but PostgreSQL expects few rows in one, and so
+/// uses the index on it, even while it has no statistics or thinks that the table is empty.
+pub(super) const WAITING: &str = "unstamped_since is not null \
+    and unstamped_since >= -9223372036854775807 and unstamped_since <= 9223372036854775807";
+
+/// What this process remembers from one look to the next.
+#[derive(Debug)]
+pub(super) struct Memory {
+    /// Which overdue order was waited for last. The next call goes on behind it, by number and round
+    /// again: a few orders that one long transaction holds must not keep the others from being waited
+    /// for.
+    turn: AtomicI64,
+    /// When it looked last and found nothing to do, in microseconds: not worth a write each time.
+    looked: AtomicI64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { turn: AtomicI64::new(0), looked: AtomicI64::new(NEVER) }
+    }
+}
+
+/// Before any look.
+const NEVER: i64 = i64::MIN;
+
+impl Memory {
+    /// When this process looked last and found nothing to do; `None` when it never has.
+    pub(super) fn looked(&self) -> Option<Timestamp> {
+        Some(self.looked.load(Ordering::Relaxed))
+            .filter(|micros| *micros != NEVER)
+            .map(Timestamp::from_micros)
+    }
+}
 
 /// Gives up to `limit` waiting orders their numbers, those waiting longest first; then, when
-/// nothing else is left, waits shortly for a few that are overdue.
+/// nothing else is left, waits shortly for a few that are overdue. Nothing is locked or written when
+/// nothing waits.
 pub(super) async fn stamp<B: Backend>(
     db: &Db<B>,
-    turn: &Turn,
+    memory: &Memory,
     limit: i64,
     at: Timestamp,
 ) -> Result<Stamped> {
-    let (mut stamped, overdue) = stamp_free(db, turn, limit, at).await?;
-    for number in overdue {
-        turn.0.store(number, Ordering::Relaxed);
+    let look = look::<B>(&mut *db.reader().await?, at).await?;
+    if look.is_idle {
+        memory.looked.store(at.micros(), Ordering::Relaxed);
+        return Ok(Stamped { count: 0, last: look.last, begun: None });
+    }
+    let mut stamped = stamp_free(db, limit, at).await?;
+    if !look.is_any_overdue || stamped.count >= limit {
+        return Ok(stamped);
+    }
+    for number in overdue(db, memory, at).await? {
+        memory.turn.store(number, Ordering::Relaxed);
         let late = stamp_held(db, number, at).await?;
         stamped = Stamped {
             count: stamped.count + late.count,
@@ -52,35 +89,68 @@ pub(super) async fn stamp<B: Backend>(
     Ok(stamped)
 }
 
-/// Stamps orders that no writer holds. Beside it: orders that are left although they are overdue.
-async fn stamp_free<B: Backend>(
-    db: &Db<B>,
-    turn: &Turn,
-    limit: i64,
-    at: Timestamp,
-) -> Result<(Stamped, Vec<i64>)> {
+/// What one statement sees, without a lock.
+struct Look {
+    /// Nothing waits, and the history is the one that the epoch names.
+    is_idle: bool,
+    /// Some order has waited for too long.
+    is_any_overdue: bool,
+    /// The newest number given.
+    last: SequenceNr,
+}
+
+/// Whether there is anything to do. What is committed a moment later comes with the next look.
+async fn look<B: Backend>(conn: &mut B::Connection, at: Timestamp) -> Result<Look> {
+    let first =
+        format!("select unstamped_since from orders where {WAITING} order by unstamped_since");
+    let sql = format!(
+        "select last_sequence_nr, coalesce(history = {}, false) as is_of_its_history, \
+           ({first}, number limit 1) as oldest, ({first} desc, number desc limit 1) as newest \
+         from feed_state where id = 1",
+        B::HISTORY
+    );
+    let row = query::<B>(AssertSqlSafe(sql)).fetch_one(conn).await?;
+    let (oldest, newest) = (row.get::<Option<i64>>("oldest")?, row.get::<Option<i64>>("newest")?);
+    let [earliest, latest] = in_time(at);
+    Ok(Look {
+        is_idle: oldest.is_none() && row.get("is_of_its_history")?,
+        is_any_overdue: oldest.is_some_and(|oldest| oldest < earliest)
+            || newest.is_some_and(|newest| newest > latest),
+        last: SequenceNr(row.get("last_sequence_nr")?),
+    })
+}
+
+/// Who waits since a moment outside of these is overdue at `at`. Whoever waits since a moment that is yet
+/// to come was written before the clock was put back, and has waited nobody knows how long.
+fn in_time(at: Timestamp) -> [i64; 2] {
+    [at.micros() - OVERDUE_MICROS, at.micros() + OVERDUE_MICROS]
+}
+
+/// Stamps orders that no writer holds.
+async fn stamp_free<B: Backend>(db: &Db<B>, limit: i64, at: Timestamp) -> Result<Stamped> {
     let mut tx = db.begin().await?;
     let (state, begun) = epochs::lock_current::<B>(&mut tx, at).await?;
-    let pick = "unstamped_since is not null order by unstamped_since, number limit $2";
-    let pick = format!("{pick}{}", B::SKIP_LOCKED);
+    let pick =
+        format!("{WAITING} order by unstamped_since, number limit {limit}{}", B::SKIP_LOCKED);
     let (count, last) = number_picked::<B>(&mut tx, &pick, limit, state.last).await?;
-    save_counter::<B>(&mut tx, last, at).await?;
-    let overdue = if count < limit {
-        // Whoever waits since a moment that is yet to come was written before the clock was put
-        // back, and has waited nobody knows how long.
-        let left = query::<B>(
-            "select number from orders where unstamped_since < $1 or unstamped_since > $2 \
-             order by case when number > $3 then 0 else 1 end, number limit $4",
-        );
-        let left = left.bind(at.micros() - OVERDUE_MICROS).bind(at.micros() + OVERDUE_MICROS);
-        let left = left.bind(turn.0.load(Ordering::Relaxed)).bind(PATIENCE);
-        let rows = left.fetch_all(&mut tx).await?;
-        rows.iter().map(|row| row.get("number")).collect::<Result<_>>()?
-    } else {
-        Vec::new()
-    };
+    save_counter::<B>(&mut tx, last, count, at).await?;
     tx.commit().await?;
-    Ok((Stamped { count, last, begun }, overdue))
+    Ok(Stamped { count, last, begun })
+}
+
+/// Whose turn it is of the orders that are overdue.
+async fn overdue<B: Backend>(db: &Db<B>, memory: &Memory, at: Timestamp) -> Result<Vec<i64>> {
+    let mut snapshot = db.snapshot().await?;
+    query::<B>(B::PREFER_INDEXES).execute(&mut snapshot).await?;
+    let left = query::<B>(
+        "select number from orders where unstamped_since < $1 or unstamped_since > $2 \
+         order by case when number > $3 then 0 else 1 end, number limit $4",
+    );
+    let [earliest, latest] = in_time(at);
+    let left = left.bind(earliest).bind(latest);
+    let left = left.bind(memory.turn.load(Ordering::Relaxed)).bind(PATIENCE);
+    let rows = left.fetch_all(&mut snapshot).await?;
+    rows.iter().map(|row| row.get("number")).collect()
 }
 
 /// Waits shortly for the writer that holds this order, then stamps what it has committed.
@@ -92,10 +162,10 @@ async fn stamp_held<B: Backend>(db: &Db<B>, number: i64, at: Timestamp) -> Resul
     let mut tx = db.begin().await?;
     let (state, begun) = epochs::lock_current::<B>(&mut tx, at).await?;
     query::<B>(B::LIMIT_LOCK_WAITS).execute(&mut tx).await?;
-    let pick = format!("unstamped_since is not null and number = $2{}", B::FOR_UPDATE);
-    match number_picked::<B>(&mut tx, &pick, number, state.last).await {
+    let pick = format!("unstamped_since is not null and number = {number}{}", B::FOR_UPDATE);
+    match number_picked::<B>(&mut tx, &pick, 1, state.last).await {
         Ok((count, last)) => {
-            save_counter::<B>(&mut tx, last, at).await?;
+            save_counter::<B>(&mut tx, last, count, at).await?;
             tx.commit().await?;
             Ok(Stamped { count, last, begun })
         }
@@ -107,35 +177,43 @@ async fn stamp_held<B: Backend>(db: &Db<B>, number: i64, at: Timestamp) -> Resul
     }
 }
 
-/// Gives the orders that `pick` selects, and locks, the numbers after `last`, with one statement: how
-/// many, and the newest number now. `pick` takes `parameter` as $2.
+/// Gives the orders that `pick` selects, at most `limit`, and locks, the numbers after `last`, with one
+/// statement: how many, and the newest number now.
+///
+/// They are found again by their number, not by the place of the row: that of a row which was changed
+/// between the statement's snapshot and the lock is not in the snapshot, and would be given no number.
 async fn number_picked<B: Backend>(
     conn: &mut B::Connection,
     pick: &str,
-    parameter: i64,
+    limit: i64,
     last: SequenceNr,
 ) -> Result<(i64, SequenceNr)> {
+    // No number lies outside of the range, but PostgreSQL expects few rows in one, and so looks the orders
+    // up one by one instead of reading the table.
     let sql = format!(
         "with picked as (select number, unstamped_since from orders where {pick}), \
          numbered as (select number, \
            $1 + row_number() over (order by unstamped_since, number) as sequence_nr from picked) \
          update orders set confirmed_sequence_nr = numbered.sequence_nr, \
            feed_sequence_nr = numbered.sequence_nr, unstamped_since = null \
-         from numbered where orders.number = numbered.number"
+         from numbered where orders.number = numbered.number \
+           and numbered.sequence_nr > $1 and numbered.sequence_nr <= $1 + {limit}"
     );
-    let update = query::<B>(AssertSqlSafe(sql)).bind(last.0).bind(parameter);
+    let update = query::<B>(AssertSqlSafe(sql)).bind(last.0);
     let count = i64::try_from(update.execute(conn).await?).unwrap_or(i64::MAX);
     Ok((count, SequenceNr(last.0 + count)))
 }
 
+/// Writes the counter, `last`, after `count` more numbers, and tells of them once they are committed.
 async fn save_counter<B: Backend>(
     conn: &mut B::Connection,
     last: SequenceNr,
+    count: i64,
     at: Timestamp,
 ) -> Result<()> {
-    query::<B>("update feed_state set last_sequence_nr = $1, last_tick_at = $2 where id = 1")
-        .bind(last.0)
-        .bind(at.micros())
-        .execute_exactly(1, conn)
-        .await
+    let telling = if count > 0 { B::telling(CHANNEL, "last_sequence_nr") } else { String::new() };
+    let sql = format!(
+        "update feed_state set last_sequence_nr = $1, last_tick_at = $2 where id = 1{telling}"
+    );
+    query::<B>(AssertSqlSafe(sql)).bind(last.0).bind(at.micros()).execute_exactly(1, conn).await
 }

@@ -28,8 +28,8 @@ pub struct SqlStore<B: Backend> {
     db: Db<B>,
     /// Gives transactions their ids.
     random: Random,
-    /// Which overdue order the sequencer waits for next.
-    turn: sequencer::Turn,
+    /// What the sequencer remembers.
+    memory: sequencer::Memory,
 }
 
 /// Opens the database and brings its schema up to date. A new one gets its feed id from `random`
@@ -62,7 +62,7 @@ impl<B: Backend> SqlStore<B> {
         let mut tx = db.begin().await?;
         epochs::mint::<B>(&mut tx, &identity, at).await?;
         tx.commit().await?;
-        Ok(Self { db, random: random.clone(), turn: sequencer::Turn::default() })
+        Ok(Self { db, random: random.clone(), memory: sequencer::Memory::default() })
     }
 }
 
@@ -120,7 +120,7 @@ impl<B: Backend> Store for SqlStore<B> {
     }
 
     async fn stamp(&self, limit: i64, at: Timestamp) -> Result<Stamped> {
-        sequencer::stamp(&self.db, &self.turn, limit, at).await
+        sequencer::stamp(&self.db, &self.memory, limit, at).await
     }
 
     async fn identity(&self) -> Result<FeedIdentity> {
@@ -139,7 +139,8 @@ impl<B: Backend> Store for SqlStore<B> {
     }
 
     async fn feed_status(&self, now: Timestamp) -> Result<FeedStatus> {
-        feed::status::<B>(&mut *self.db.snapshot().await?, now).await
+        let stored = feed::status::<B>(&mut *self.db.snapshot().await?, now).await?;
+        Ok(FeedStatus { last_tick_at: stored.last_tick_at.max(self.memory.looked()), ..stored })
     }
 
     async fn begin_epoch(

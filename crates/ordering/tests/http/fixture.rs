@@ -12,10 +12,11 @@ use contract::order::Order;
 use contract::problem::{MEDIA_TYPE, Problem, ProblemCode};
 use contract::time::Timestamp;
 use kit::clock::{Clock, ManualClock};
+use kit::db::DatabaseUrl;
 use kit::random::Random;
-use ordering::http::{AppState, LastStale, Limits, router};
+use ordering::http::{AppState, Head, LastStale, Limits, router};
 use ordering::sequencer::Sequencer;
-use ordering::store::{Store, open};
+use ordering::store::{FeedReader, Store, open};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -64,6 +65,15 @@ enum Database {
     Postgres(Box<testkit::postgres::TestDatabase>),
 }
 
+impl Database {
+    fn url(&self) -> String {
+        match self {
+            Self::Sqlite(file) => file.url(),
+            Self::Postgres(database) => database.url(),
+        }
+    }
+}
+
 impl App {
     pub(crate) async fn sqlite() -> Self {
         Self::on(Database::Sqlite(testkit::sqlite::file()), NEVER).await
@@ -78,14 +88,30 @@ impl App {
         Self::on(Database::Sqlite(testkit::sqlite::file()), interval).await
     }
 
+    /// Another process on the same database, which hears what is told there.
+    pub(crate) async fn another(&self) -> Self {
+        let another = Self::over(Arc::clone(&self.database), NEVER).await;
+        if let DatabaseUrl::Postgres(options) = another.database.url().parse().unwrap() {
+            let (news, shutdown) = (another.state.news.clone(), another.state.shutdown.clone());
+            tokio::spawn(ordering::listen::run(*options, news, shutdown));
+        }
+        another
+    }
+
+    /// The same service, whose pages are read from `feed`.
+    pub(crate) fn reading(&self, feed: Arc<dyn FeedReader>) -> Self {
+        let state = AppState { feed, ..self.state.clone() };
+        Self { router: router(state.clone(), None), state, ..self.clone() }
+    }
+
     async fn on(database: Database, interval: Duration) -> Self {
+        Self::over(Arc::new(database), interval).await
+    }
+
+    async fn over(database: Arc<Database>, interval: Duration) -> Self {
         let clock = ManualClock::at("2026-05-01T10:00:00Z".parse().unwrap());
         let random = Random::seeded(7);
-        let url = match &database {
-            Database::Sqlite(file) => file.url(),
-            Database::Postgres(database) => database.url(),
-        };
-        let store = open(&url.parse().unwrap(), &random, clock.now()).await.unwrap();
+        let store = open(&database.url().parse().unwrap(), &random, clock.now()).await.unwrap();
         let sequencer = Sequencer::new(Arc::clone(&store), clock.clone(), interval);
         let billing_url: url::Url = "http://billing.example:8081/".parse().unwrap();
         let state = AppState {
@@ -95,6 +121,7 @@ impl App {
             random,
             bell: sequencer.bell(),
             news: sequencer.news(),
+            head: Head::default(),
             heartbeat: sequencer.heartbeat(),
             sequencer_interval: interval,
             limits: LIMITS,
@@ -110,7 +137,7 @@ impl App {
             store,
             clock,
             sequencer: Arc::new(sequencer),
-            database: Arc::new(database),
+            database,
         }
     }
 

@@ -65,6 +65,8 @@ async fn what_is_confirmed_arrives_without_being_asked_for_again() {
         "ordering_unstamped_orders ",
         "ordering_oldest_unstamped_seconds ",
         "ordering_epochs_begun_total{reason=\"failover\"} ",
+        "ordering_feed_pages_read_total ",
+        "ordering_feed_pages_served_total ",
         "ordering_refused_tokens_total{code=\"stale-provider\"} ",
     ] {
         assert!(metrics.contains(metric), "no {metric} in\n{metrics}");

@@ -1,14 +1,22 @@
 //! Requests that wait for something new.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use contract::feed::ContinuationToken;
+use contract::problem::ProblemCode;
+use ordering::store::{EpochReason, FeedAnswer, FeedReader};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::fixture::{Answer, App, on_both_databases};
+use crate::fixture::{Answer, App, on_both_databases, start};
 
-on_both_databases!(a_confirm_wakes_who_waits, who_need_not_wait_does_not);
+on_both_databases!(
+    a_confirm_wakes_who_waits,
+    who_need_not_wait_does_not,
+    many_who_wait_cost_one_read_a_page,
+);
 
 /// No request of these cases may take so long: they wait for 60 s unless something wakes them.
 const PROMPTLY: Duration = Duration::from_secs(20);
@@ -56,6 +64,110 @@ async fn a_stop_ends_the_wait() {
     still_waits(&mut waiting).await;
     app.state.shutdown.cancel();
     assert!(arrived(waiting).await.is_empty());
+}
+
+/// The intervals of these never come: only what PostgreSQL tells wakes.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_that_stamps_wakes_who_waits() {
+    let app = App::postgres().await;
+    let another = app.another().await;
+    listening(&app).await;
+    let mut waiting = wait(&another);
+    still_waits(&mut waiting).await;
+    let order = app.confirmed().await;
+    still_waits(&mut waiting).await;
+    app.tick().await;
+    assert_eq!(arrived(waiting).await, [order.number]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_while_nobody_listens_is_not_missed() {
+    let app = App::postgres().await;
+    let another = app.another().await;
+    let cut = "select pg_terminate_backend(pid) from pg_stat_activity \
+               where datname = current_database() and query like 'LISTEN%'";
+    for _ in 0..3 {
+        listening(&app).await;
+        let end = app.get("/feed/v1/orders").await.page().continuation_token;
+        let waiting = wait_after(&another, &end.to_string());
+        let order = app.confirmed().await;
+        let mut outsider = app.outsider().await;
+        sqlx::query(cut).execute(&mut outsider).await.unwrap();
+        app.tick().await;
+        assert_eq!(arrived(waiting).await, [order.number]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_epoch_of_another_process_wakes_who_waits() {
+    let app = App::postgres().await;
+    let another = app.another().await;
+    listening(&app).await;
+    let mut waiting = wait_after(
+        &another,
+        &app.get("/feed/v1/orders").await.page().continuation_token.to_string(),
+    );
+    still_waits(&mut waiting).await;
+    let identity = app.store.identity().await.unwrap();
+    app.store.begin_epoch(identity.epoch, EpochReason::ByHand, start()).await.unwrap();
+    let answer = timeout(PROMPTLY, waiting).await.expect("is answered promptly").unwrap();
+    answer.problem(ProblemCode::FeedReset);
+}
+
+/// Reads from a store, and counts.
+struct Counting {
+    feed: Arc<dyn FeedReader>,
+    reads: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl FeedReader for Counting {
+    async fn feed_page(
+        &self,
+        token: Option<&ContinuationToken>,
+        limit: i64,
+        max_bytes: usize,
+    ) -> kit::db::Result<FeedAnswer> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.feed.feed_page(token, limit, max_bytes).await
+    }
+}
+
+async fn many_who_wait_cost_one_read_a_page(app: App) {
+    const MANY: usize = 200;
+    let counting =
+        Arc::new(Counting { feed: app.state.feed.clone(), reads: AtomicUsize::default() });
+    let app = app.reading(Arc::clone(&counting) as _);
+    let mut waiting: Vec<_> = (0..MANY).map(|_| wait(&app)).collect();
+    still_waits(&mut waiting[MANY - 1]).await;
+    assert_eq!(counting.reads.load(Ordering::Relaxed), 1, "that nothing is there");
+    let order = app.confirmed().await;
+    app.tick().await;
+    for waiting in waiting {
+        assert_eq!(arrived(waiting).await, [order.number]);
+    }
+    assert_eq!(counting.reads.load(Ordering::Relaxed), 2, "and the page");
+    // Who does not wait has it read afresh.
+    for reads in [3, 4] {
+        assert_eq!(app.get("/feed/v1/orders").await.page().orders.len(), 1);
+        assert_eq!(counting.reads.load(Ordering::Relaxed), reads);
+    }
+}
+
+/// Waits until another process listens on the app's database.
+async fn listening(app: &App) {
+    let mut outsider = app.outsider().await;
+    let ask = "select count(*) from pg_stat_activity \
+               where datname = current_database() and state = 'idle' and query like 'LISTEN%'";
+    testkit::wait::until("somebody listens", PROMPTLY, async || {
+        sqlx::query_scalar::<_, i64>(ask).fetch_one(&mut outsider).await.unwrap() > 0
+    })
+    .await;
+}
+
+fn wait_after(app: &App, token: &str) -> JoinHandle<Answer> {
+    let (app, path) = (app.clone(), format!("/feed/v1/orders?wait=60&after={token}"));
+    tokio::spawn(async move { app.get(&path).await })
 }
 
 fn wait(app: &App) -> JoinHandle<Answer> {

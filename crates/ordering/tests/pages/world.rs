@@ -12,7 +12,7 @@ use contract::order::Order;
 use contract::time::Timestamp;
 use kit::clock::{Clock, ManualClock, SharedClock};
 use kit::random::Random;
-use ordering::http::{AppState, LastStale, Limits, router};
+use ordering::http::{AppState, Head, LastStale, Limits, router};
 use ordering::order::{Customer, CustomerInput, LineInput, OrderInput};
 use ordering::sequencer::Sequencer;
 use ordering::store::Change;
@@ -61,6 +61,7 @@ impl World {
             random: random.clone(),
             bell: sequencer.bell(),
             news: sequencer.news(),
+            head: Head::default(),
             heartbeat: sequencer.heartbeat(),
             sequencer_interval: interval,
             last_stale: LastStale::default(),

@@ -1,17 +1,18 @@
 //! Pages of the feed, single orders of it, and its state.
 
 use contract::feed::{ContinuationToken, Epoch, FeedPage, SequenceNr};
-use contract::order::{Order, OrderState};
+use contract::order::{Address, Order, OrderState};
 use ordering::feed::Verdict;
-use ordering::order::OrderInput;
+use ordering::order::{CustomerInput, OrderInput};
 use ordering::store::FeedAnswer;
 
 use crate::fixture::{
-    ALL, ANY_SIZE, Fixture, at, bolts, done, imported, line, on_both_databases, page_of,
+    ALL, ANY_SIZE, Fixture, ada, at, bolts, done, imported, line, on_both_databases, page_of,
 };
 
 on_both_databases! {
     a_page_holds_the_orders_as_they_are,
+    a_page_tells_odd_orders_like_any_other_answer,
     drafts_never_appear,
     deleted_orders_appear_when_they_were_exposed,
     pages_follow_each_other_without_gap_or_overlap,
@@ -41,6 +42,44 @@ async fn a_page_holds_the_orders_as_they_are(fixture: Fixture) {
     let identity = fixture.store.identity().await.unwrap();
     assert_eq!((&page.feed_id, page.epoch), (&identity.feed_id, identity.epoch));
     assert_eq!(page.continuation_token, token(&page, 2));
+}
+
+/// Rows are written into the document directly: what is made of them must be what every other answer
+/// makes of the same order, byte for byte.
+async fn a_page_tells_odd_orders_like_any_other_answer(fixture: Fixture) {
+    let odd = "\"quoted\" \\ </script> é 漢 🦀 \u{2028}";
+    let parts =
+        Address { city: Some(String::new()), country: Some("NL".into()), ..Address::default() };
+    for (id, name, address) in [("ada", "Ada", None), ("odd", odd, Some(parts))] {
+        let customer = CustomerInput { name: name.into(), address, ..ada() };
+        done(fixture.store.create_customer(id, &customer, None, at(0)).await.unwrap());
+    }
+    let texts = [None, Some(String::new()), Some(odd.to_owned())];
+    for (customer_id, text) in
+        ["ada", "odd"].into_iter().flat_map(|id| texts.iter().map(move |text| (id, text)))
+    {
+        let mut lines = vec![line(odd, 1_000_000, 0), line("x", 1, 1_000_000_000_000)];
+        lines[1].description.clone_from(text);
+        let input = OrderInput {
+            customer_id: customer_id.into(),
+            reference: text.clone(),
+            note: text.as_ref().map(|text| format!("{text}\n\n")),
+            lines,
+            ..bolts()
+        };
+        let draft = done(fixture.store.create_order(&input, None, at(1)).await.unwrap()).number;
+        done(fixture.store.confirm_order(draft, None, at(2)).await.unwrap());
+        if text.is_none() {
+            done(fixture.store.delete_order(draft, None, at(3)).await.unwrap());
+        }
+    }
+    fixture.stamp_all().await;
+    let page = fixture.page(None, ALL).await;
+    assert_eq!(page.orders.len(), 6);
+    for order in &page.orders {
+        let (_, other) = fixture.store.feed_order(order.number).await.unwrap();
+        assert_eq!(serde_json::to_string(&other).unwrap(), serde_json::to_string(order).unwrap());
+    }
 }
 
 async fn drafts_never_appear(fixture: Fixture) {

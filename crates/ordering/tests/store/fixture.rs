@@ -11,7 +11,7 @@ use kit::random::Random;
 use ordering::order::{Customer, CustomerInput, LineInput, OrderInput};
 use ordering::scope::ImportedOrder;
 use ordering::store::Change;
-use ordering::store::{FeedAnswer, Store, open};
+use ordering::store::{FeedAnswer, Page, Store, open};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 
 /// Makes each case, a function that takes a [`Fixture`], a test on each database.
@@ -267,7 +267,19 @@ pub(crate) fn done<T: std::fmt::Debug>(change: Change<T>) -> T {
 #[track_caller]
 pub(crate) fn page_of(answer: FeedAnswer) -> FeedPage {
     match answer {
-        FeedAnswer::Page(page) => page,
+        FeedAnswer::Page(page) => read_page(&page),
         FeedAnswer::Refused { verdict, .. } => panic!("refused: {verdict:?}"),
     }
+}
+
+/// The page as a consumer reads it. What the provider says about it must be what stands in it, and the
+/// document, byte for byte, what `serde` makes of a page.
+#[track_caller]
+fn read_page(page: &Page) -> FeedPage {
+    let read: FeedPage = serde_json::from_slice(&page.document).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap().as_bytes(), page.document);
+    let told = (&page.continuation_token, page.orders, page.has_more);
+    assert_eq!(told, (&read.continuation_token, read.orders.len(), read.has_more));
+    assert_eq!(page.identity, read.identity());
+    read
 }

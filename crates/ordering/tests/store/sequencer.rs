@@ -1,9 +1,10 @@
 //! The sequencer's stamp: one sequencer, and a writer that is in its way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use contract::feed::SequenceNr;
-use ordering::store::Stamped;
+use ordering::store::{Stamped, Store};
 use testkit::wait;
 
 use crate::fixture::{ALL, Fixture, at, bolts, done, on_both_databases};
@@ -14,6 +15,7 @@ on_both_databases! {
     an_order_changed_while_it_waits_keeps_its_place,
     the_newest_order_changed_again_gets_a_newer_number,
     nothing_to_stamp_changes_nothing,
+    an_idle_look_writes_nothing_and_is_told_all_the_same,
     a_number_without_its_place_is_refused,
 }
 
@@ -77,6 +79,18 @@ async fn nothing_to_stamp_changes_nothing(fixture: Fixture) {
     let before = fixture.feed().await;
     assert_eq!(fixture.store.stamp(ALL, at(11)).await.unwrap(), stamped(0, 1));
     assert_eq!(fixture.feed().await, before);
+}
+
+async fn an_idle_look_writes_nothing_and_is_told_all_the_same(fixture: Fixture) {
+    fixture.customer().await;
+    fixture.confirmed().await;
+    fixture.stamp_all().await;
+    let before = fixture.dump().await;
+    assert_eq!(fixture.store.stamp(ALL, at(60)).await.unwrap(), stamped(0, 1));
+    assert_eq!(fixture.dump().await, before);
+    let told = async |store: Arc<dyn Store>| store.feed_status(at(61)).await.unwrap().last_tick_at;
+    assert_eq!(told(fixture.store.clone()).await, Some(at(60)));
+    assert_eq!(told(fixture.another().await).await, Some(at(10)), "which has not looked itself");
 }
 
 /// On SQLite no writer can hold a row while the sequencer works, so the following is for

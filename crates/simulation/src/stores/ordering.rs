@@ -220,7 +220,8 @@ impl FeedReader for OrderingStore {
     ) -> Result<FeedAnswer> {
         let answer = self.pass("page", self.inner.feed_page(token, limit, max_bytes)).await?;
         if let FeedAnswer::Page(page) = &answer {
-            self.sim.witness().sees_page(page);
+            let page = serde_json::from_slice(&page.document).expect("a page is a document");
+            self.sim.witness().sees_page(&page);
         }
         Ok(answer)
     }

@@ -1,0 +1,271 @@
+//! Pages for requests that wait: what many ask at the same moment is read once.
+//!
+//! A thousand consumers that wait at the end of the feed all ask for the same page when something new
+//! is there. It is read, written as JSON and hashed once for all of them. A page may be cached, delayed
+//! or repeated (P5), so whoever gets one that another request has read loses nothing; and no page is
+//! given to who comes after the next piece of news.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Bytes;
+use contract::feed::{ContinuationToken, FeedIdentity};
+use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
+
+use crate::feed::Verdict;
+use crate::store::{FeedAnswer, Page};
+
+/// How many pages are kept at most. Who asks for one more reads it alone.
+const MAX_SLOTS: usize = 32;
+/// Larger pages are not kept, nor such as others follow: they are of consumers that catch up, each
+/// at another place.
+const MAX_BYTES: usize = 128 * 1024;
+
+/// An answer of the feed that any number of requests may send.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    /// A page.
+    Page(ReadyPage),
+    /// The token cannot be continued.
+    Refused {
+        /// Who refuses it.
+        identity: FeedIdentity,
+        /// Why.
+        verdict: Verdict,
+    },
+}
+
+/// A page, ready to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct ReadyPage {
+    pub(super) continuation_token: ContinuationToken,
+    pub(super) is_empty: bool,
+    pub(super) has_more: bool,
+    /// Weak: the same page compressed is other bytes.
+    pub(super) etag: String,
+    pub(super) document: Bytes,
+}
+
+impl Answer {
+    /// Whether it is a page without orders.
+    pub(super) fn is_empty_page(&self) -> bool {
+        matches!(self, Self::Page(page) if page.is_empty)
+    }
+
+    /// Whether others may want it until the next piece of news.
+    fn is_worth_keeping(&self) -> bool {
+        match self {
+            Self::Page(page) => !page.has_more && page.document.len() <= MAX_BYTES,
+            Self::Refused { .. } => true,
+        }
+    }
+}
+
+impl From<FeedAnswer> for Answer {
+    fn from(answer: FeedAnswer) -> Self {
+        match answer {
+            FeedAnswer::Page(page) => {
+                let Page { continuation_token, orders, has_more, document, .. } = page;
+                let etag = format!("W/\"{:x}\"", Sha256::digest(&document));
+                let document = Bytes::from(document);
+                let is_empty = orders == 0;
+                Self::Page(ReadyPage { continuation_token, is_empty, has_more, etag, document })
+            }
+            FeedAnswer::Refused { identity, verdict } => Self::Refused { identity, verdict },
+        }
+    }
+}
+
+/// What a request asks for: a token and a limit.
+pub(super) type Key = (Option<ContinuationToken>, i64);
+
+/// The pages that waiting requests have asked for since the last piece of news.
+#[derive(Clone, Debug, Default)]
+pub struct Head(Arc<Mutex<Slots>>);
+
+#[derive(Debug, Default)]
+struct Slots {
+    generation: u64,
+    slots: HashMap<Key, Arc<Slot>>,
+}
+
+/// One page; empty until it is read.
+#[derive(Debug, Default)]
+struct Slot {
+    answer: OnceCell<Answer>,
+    /// Reading it has failed: who waited for that reads alone, rather than one after the other.
+    has_failed: AtomicBool,
+}
+
+impl Head {
+    /// The answer for `key` as somebody has read it since `generation` began, or as `read` now does. A
+    /// reader that fails, or whose caller is gone, leaves it to the others.
+    pub(super) async fn answer<E, F>(
+        &self,
+        key: Key,
+        generation: u64,
+        read: impl Fn() -> F,
+    ) -> Result<Answer, E>
+    where
+        F: Future<Output = Result<Answer, E>>,
+    {
+        let Some(slot) = self.slot(&key, generation) else { return read().await };
+        let reading = slot.answer.get_or_try_init(async || {
+            if slot.has_failed.load(Ordering::Relaxed) {
+                return Err(None);
+            }
+            let answer = read().await;
+            slot.has_failed.store(answer.is_err(), Ordering::Relaxed);
+            answer.map_err(Some)
+        });
+        match reading.await {
+            Ok(answer) => {
+                if !answer.is_worth_keeping() {
+                    self.forget(&key, &slot);
+                }
+                Ok(answer.clone())
+            }
+            Err(failed) => {
+                self.forget(&key, &slot);
+                match failed {
+                    Some(error) => Err(error),
+                    None => read().await,
+                }
+            }
+        }
+    }
+
+    /// Where the answer for `key` is, or will be; `None` when there is no room. A later generation than
+    /// any before begins with an empty table.
+    fn slot(&self, key: &Key, generation: u64) -> Option<Arc<Slot>> {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if generation > table.generation {
+            *table = Slots { generation, slots: HashMap::new() };
+        }
+        if generation < table.generation {
+            return None;
+        }
+        if let Some(slot) = table.slots.get(key) {
+            return Some(Arc::clone(slot));
+        }
+        if table.slots.len() >= MAX_SLOTS {
+            return None;
+        }
+        Some(Arc::clone(table.slots.entry(key.clone()).or_default()))
+    }
+
+    /// Takes the slot out, unless another is there already.
+    fn forget(&self, key: &Key, slot: &Arc<Slot>) {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if table.slots.get(key).is_some_and(|kept| Arc::ptr_eq(kept, slot)) {
+            table.slots.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    use tokio::task::JoinSet;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    fn key(nr: i64) -> Key {
+        (Some(format!("abc-1-{nr}").parse().unwrap()), 10)
+    }
+
+    fn page(has_more: bool, bytes: usize) -> Answer {
+        Answer::Page(ReadyPage {
+            continuation_token: "abc-1-9".parse().unwrap(),
+            is_empty: false,
+            has_more,
+            etag: String::new(),
+            document: Bytes::from(vec![b' '; bytes]),
+        })
+    }
+
+    /// Lets `count` requests ask together; how many of them were answered, and how often was read. The
+    /// first `failing` reads fail.
+    async fn ask(head: &Head, count: usize, failing: usize, answer: Answer) -> (usize, usize) {
+        let reads = Arc::new(AtomicUsize::new(0));
+        let mut asking = JoinSet::new();
+        for _ in 0..count {
+            let (head, reads, answer) = (head.clone(), Arc::clone(&reads), answer.clone());
+            asking.spawn(async move {
+                let read = || async {
+                    let read = reads.fetch_add(1, Ordering::Relaxed);
+                    sleep(Duration::from_millis(20)).await;
+                    if read < failing { Err(()) } else { Ok(answer.clone()) }
+                };
+                head.answer(key(1), 1, read).await.is_ok()
+            });
+        }
+        let answered = asking.join_all().await.into_iter().filter(|ok| *ok).count();
+        (answered, reads.load(Ordering::Relaxed))
+    }
+
+    fn kept(head: &Head) -> usize {
+        head.0.lock().unwrap().slots.len()
+    }
+
+    #[tokio::test]
+    async fn what_many_ask_is_read_once() {
+        let head = Head::default();
+        assert_eq!(ask(&head, 100, 0, page(false, 10)).await, (100, 1));
+        assert_eq!(ask(&head, 100, 0, page(false, 10)).await, (100, 0), "until the next news");
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_fails_does_not_fail_the_others() {
+        let head = Head::default();
+        assert_eq!(ask(&head, 10, 1, page(false, 10)).await, (9, 10), "each by itself, together");
+        assert_eq!(ask(&head, 10, 0, page(false, 10)).await, (10, 1), "and that is forgotten");
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_is_gone_leaves_it_to_another() {
+        let head = Head::default();
+        let gone = {
+            let head = head.clone();
+            tokio::spawn(async move {
+                head.answer(key(1), 1, || std::future::pending::<Result<Answer, ()>>()).await
+            })
+        };
+        tokio::task::yield_now().await;
+        let asking = tokio::spawn({
+            let head = head.clone();
+            async move { ask(&head, 10, 0, page(false, 10)).await }
+        });
+        sleep(Duration::from_millis(100)).await;
+        assert!(!asking.is_finished(), "they wait for the first");
+        gone.abort();
+        assert_eq!(asking.await.unwrap(), (10, 1));
+    }
+
+    #[tokio::test]
+    async fn only_few_and_small_pages_are_kept_and_none_after_the_next_news() {
+        let head = Head::default();
+        for (has_more, bytes, expected) in [(true, 10, 0), (false, MAX_BYTES + 1, 0), (false, 1, 1)]
+        {
+            let read = || async { Ok::<_, ()>(page(has_more, bytes)) };
+            head.answer(key(1), 1, read).await.unwrap();
+            assert_eq!(kept(&head), expected);
+        }
+        for nr in 0..100 {
+            head.answer(key(nr), 1, || async { Ok::<_, ()>(page(false, 1)) }).await.unwrap();
+        }
+        assert_eq!(kept(&head), MAX_SLOTS);
+        let read = || async { Ok::<_, ()>(page(true, 1)) };
+        head.answer(key(1), 2, read).await.unwrap();
+        assert_eq!(kept(&head), 0);
+        // One that was woken long ago neither gets what is newer than it knows, nor spoils it.
+        head.answer(key(1), 1, read).await.unwrap();
+        assert_eq!((kept(&head), head.0.lock().unwrap().generation), (0, 2));
+    }
+}
