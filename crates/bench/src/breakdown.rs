@@ -10,6 +10,7 @@ use kit::clock::{Clock, SystemClock};
 use kit::random::Random;
 use ordering::store::FeedAnswer;
 use reqwest::header::HeaderMap;
+use testkit::postgres::Server;
 
 use crate::cli::Breakdown;
 use crate::database::Database;
@@ -42,34 +43,39 @@ pub(crate) async fn measure(settings: Breakdown) -> Result<Section> {
         section.figures.push(Figure::of(what, WHO, UNIT, vec![micros]));
     };
 
-    let reading = read(&pair.ordering_url).await?;
-    tell("read from the database and write as JSON, in process", reading);
+    servers.begin_counting().await?;
+    tell("make the pages, in process: read, serialise", make(&pair.ordering_url).await?);
+    for (what, seconds) in
+        statements(&servers.source, "ordering", servers.counts_statements).await?
+    {
+        tell(&format!("of it, statements on {what}"), seconds);
+    }
     let (bodies, fetching) = fetch(&ordering.url()).await?;
-    tell("fetch over HTTP: read, serialise and transfer", fetching);
+    tell("fetch them over HTTP: read, serialise, transfer", fetching);
     let (pages, parsing) = parse(bodies)?;
     tell("parse and check", parsing);
+    servers.begin_counting().await?;
     let applying = apply(&pair.billing_url, pages).await?;
     tell("apply: orders, invoices and token, committed", applying);
-    for (what, seconds) in statements(&servers).await? {
-        tell(&format!("of it, in PostgreSQL: {what}"), seconds);
+    for (what, seconds) in statements(&servers.copy, "billing", servers.counts_statements).await? {
+        tell(&format!("of it, statements on {what}"), seconds);
     }
     let copying = ceiling(&servers, &pair.ordering_url).await?;
     tell("the ceiling: binary COPY of orders and lines from server to server", copying);
     Ok(section)
 }
 
-/// Seconds of reading all pages, each a document ready to be sent.
-async fn read(ordering_url: &str) -> Result<f64> {
+/// Seconds of making all pages as the service does, but for the transfer.
+async fn make(ordering_url: &str) -> Result<f64> {
     let store = orders::store(ordering_url).await?;
-    let (mut reading, mut token) = (0.0, None);
+    let (mut seconds, mut token) = (0.0, None);
     loop {
         let started = Instant::now();
         let answer = store.feed_page(token.as_ref(), LIMIT, MAX_BYTES).await?;
-        reading += started.elapsed().as_secs_f64();
+        seconds += started.elapsed().as_secs_f64();
         let FeedAnswer::Page(page) = answer else { return Err("the feed refuses".into()) };
-        verify(page.orders > 0, || "an empty page".into())?;
         if !page.has_more {
-            return Ok(reading);
+            return Ok(seconds);
         }
         token = Some(page.continuation_token);
     }
@@ -144,22 +150,23 @@ async fn apply(billing_url: &str, pages: Vec<Asked>) -> Result<f64> {
     Ok(seconds)
 }
 
-/// What PostgreSQL says its statements of the apply took, by what they are about; nothing when it
-/// does not count them.
-async fn statements(servers: &Servers) -> Result<Vec<(String, f64)>> {
-    if !servers.counts_statements {
+/// What a server says the statements of one database took, by what they are about, in seconds;
+/// nothing when it does not count them. Sending rows and committing comes on top.
+async fn statements(server: &Server, of: &str, counts: bool) -> Result<Vec<(String, f64)>> {
+    if !counts {
         return Ok(Vec::new());
     }
-    let mut admin = servers::admin(&servers.copy).await?;
-    let micros = "select what || '=' || round(sum(total_exec_time) * 1000)::bigint from (\
-          select total_exec_time, case when query ~* 'invoices' then 'invoices' \
-            when query ~* 'orders' then 'orders' when query ~* '^commit' then 'commit' \
-            else 'the rest' end as what \
-          from pg_stat_statements s join pg_database d on d.oid = s.dbid \
-          where datname = 'billing' and query !~* '^ *(create|alter)|migrations') as statement \
-        group by what order by what";
+    let micros = format!(
+        "select what || '=' || round(sum(total_exec_time) * 1000)::bigint from (\
+           select total_exec_time, case when query ~* 'invoices' then 'invoices' \
+             when query ~* 'lines' then 'lines' when query ~* 'orders' then 'orders' \
+             else 'the rest' end as what \
+           from pg_stat_statements s join pg_database d on d.oid = s.dbid \
+           where datname = '{of}') as statement \
+         group by what order by what"
+    );
     let mut parts = Vec::new();
-    for row in admin.texts(micros).await? {
+    for row in servers::admin(server).await?.texts(&micros).await? {
         let (what, micros) = row.split_once('=').ok_or("a row without a value")?;
         parts.push((what.to_owned(), micros.parse::<f64>()? / 1e6));
     }

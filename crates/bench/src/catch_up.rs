@@ -66,6 +66,7 @@ pub(crate) async fn measure(settings: CatchUp) -> Result<Section> {
                 None => replication
                     .insert(Replication::with_content_of(&servers, &pair.ordering_url).await?),
             };
+            pair.discard(&servers).await?;
             theirs.push(replication_round(replication, "").await?);
             durable.push(replication_round(replication, "synchronous_commit = on").await?);
         }
@@ -73,7 +74,8 @@ pub(crate) async fn measure(settings: CatchUp) -> Result<Section> {
             on_sqlite.push(pair_round(&Pair::on_sqlite(), orders, true, None).await?);
         }
     }
-    let mut section = Section::new("catch-up", format!("Catch-up of {orders} orders of 3 lines"));
+    let mut section =
+        Section::new("catch-up", format!("Catch-up of {} of 3 lines", orders::called(orders)));
     section.postgres = Some(servers::version(&servers.source).await?);
     tell_pair(&mut section, OURS, &ours);
     tell_replication(&mut section, THEIRS, &theirs);

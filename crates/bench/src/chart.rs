@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::report::{Figure, Section, short};
+use crate::statistics::extremes;
 
 const WIDTH: f64 = 760.0;
 /// Where bars begin: contenders are named left of it.
@@ -25,18 +26,16 @@ const STYLE: &str = "\
 /// Draws every thing that several contenders did, each with a scale of its own: bars for the values,
 /// and thin lines from the smallest to the largest round.
 pub(crate) fn draw(sections: &[Section]) -> String {
-    let figures: Vec<_> = sections.iter().flat_map(|section| &section.figures).collect();
     let mut body = String::new();
     let mut y = 16.0;
-    let mut told: Vec<&str> = Vec::new();
-    for figure in &figures {
-        if told.contains(&figure.what.as_str()) {
-            continue;
-        }
-        told.push(&figure.what);
-        let group: Vec<_> = figures.iter().filter(|other| other.what == figure.what).collect();
-        if group.len() > 1 {
-            y = draw_group(&mut body, &group, y);
+    for Section { figures, .. } in sections {
+        let mut told: Vec<&str> = Vec::new();
+        for Figure { what, .. } in figures {
+            if !told.contains(&what.as_str()) {
+                told.push(what);
+                let group: Vec<_> = figures.iter().filter(|other| other.what == *what).collect();
+                y = draw_group(&mut body, &group, y);
+            }
         }
     }
     let titles: Vec<_> = sections.iter().map(|section| section.title.as_str()).collect();
@@ -50,11 +49,12 @@ pub(crate) fn draw(sections: &[Section]) -> String {
     )
 }
 
-/// Draws one thing below `y`; where the next one may begin.
-fn draw_group(body: &mut String, group: &[&&Figure], y: f64) -> f64 {
-    let largest = group.iter().map(|figure| figure.max.max(figure.value)).fold(0.0, f64::max);
+/// Draws one thing below `y`, unless only one did it; where the next one may begin.
+fn draw_group(body: &mut String, group: &[&Figure], y: f64) -> f64 {
+    let [first, _, ..] = group else { return y };
+    let ends = group.iter().map(|figure| extremes(&figure.rounds).1.max(figure.value));
+    let largest = ends.fold(0.0, f64::max);
     let scale = |value: f64| value / largest.max(f64::MIN_POSITIVE) * BAR;
-    let first = group[0]; // whoever calls has at least two
     let (what, unit) = (escape(&first.what), escape(first.unit));
     let mut y = y + HEAD;
     let _ = writeln!(
@@ -65,8 +65,8 @@ fn draw_group(body: &mut String, group: &[&&Figure], y: f64) -> f64 {
     ); // writing to a text cannot fail
     for figure in group {
         let class = if figure.who.starts_with("lockstep") { "ours" } else { "theirs" };
-        let (low, high, middle) =
-            (LEFT + scale(figure.min), LEFT + scale(figure.max), y + ROW / 2.0 - 2.0);
+        let (min, max) = extremes(&figure.rounds); // 0 without rounds: then no line shows
+        let (low, high, middle) = (LEFT + scale(min), LEFT + scale(max), y + 9.0);
         let _ = writeln!(
             body,
             "<text class=\"who\" x=\"{name:.0}\" y=\"{text:.0}\" text-anchor=\"end\">{who}</text>\

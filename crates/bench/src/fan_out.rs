@@ -47,12 +47,11 @@ pub(crate) async fn measure(settings: FanOut) -> Result<Section> {
         let run = Run::of(ordering.address(), settings, consumers).await?;
         let who =
             if consumers == 1 { "1 consumer".into() } else { format!("{consumers} consumers") };
+        // A million samples are no help to anybody: the percentiles of them are.
+        let told: Vec<_> = (1..=100).map(|percent| percentile(&run.millis, percent)).collect();
         for percent in [50, 99] {
-            let value = percentile(&run.millis, percent);
             let what = format!("confirmed → received, p{percent}");
-            // A million samples are no help to anybody: the percentiles of them are.
-            let told = (1..=100).map(|percent| percentile(&run.millis, percent)).collect();
-            section.figures.push(Figure::with_value(&what, &who, "ms", value, told));
+            section.figures.push(Figure::percentile(&what, &who, "ms", percent, &told));
         }
         slowest.push(percentile(&run.millis, 99));
         run.tell(&mut section, &who);

@@ -38,10 +38,10 @@ pub(crate) async fn measure(settings: Flatness) -> Result<Section> {
         worlds.push(World::fill(&servers, suffix, size).await?);
     }
     servers.settle().await?;
-    let title = format!("Flatness: {} orders and {}", settings.small, settings.large);
+    let names = sizes.map(orders::called);
+    let title = format!("Flatness: {} and {}", names[0], names[1]);
     let mut section = Section::new("flatness", title);
     section.postgres = Some(servers::version(&servers.source).await?);
-    let names = sizes.map(|size| format!("{size} orders"));
 
     // Before anything is served: no other sequencer is to take the order away.
     let ticks =

@@ -45,6 +45,7 @@ pub(crate) async fn measure(settings: Idle) -> Result<Section> {
         ("ordering", Counter::of(&servers.source, "ordering", servers.counts_statements).await?),
         ("billing", Counter::of(&servers.copy, "billing", servers.counts_statements).await?),
     ];
+    servers.begin_counting().await?;
     let started = Instant::now();
     let before: Vec<_> = processes.iter().map(|(_, family)| family.cpu_seconds()).collect();
     sleep(Duration::from_secs(settings.seconds.into())).await;
@@ -69,9 +70,6 @@ pub(crate) async fn measure(settings: Idle) -> Result<Section> {
     {
         tell(&mut section, name, counter.since_then(seconds).await?, most);
     }
-    if !services::can_wait() {
-        section.notes.push("Without waiting pulls, which this billing does not know.".into());
-    }
     Ok(section)
 }
 
@@ -91,7 +89,12 @@ fn tell(section: &mut Section, name: &str, statements: Vec<(String, f64)>, most:
     for (text, rate) in statements {
         let short: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let short: String = short.chars().filter(|c| *c != '|').take(80).collect();
-        section.figures.push(Figure::of(&format!("`{short}`"), name, "per second", vec![rate]));
+        section.figures.push(Figure::of(
+            &format!("{name}: `{short}`"),
+            "lockstep",
+            "per second",
+            vec![rate],
+        ));
     }
 }
 
@@ -107,7 +110,6 @@ impl Counter {
     async fn of(server: &Server, database: &'static str, by_statement: bool) -> Result<Self> {
         let mut admin = servers::admin(server).await?;
         if by_statement {
-            admin.execute("select pg_stat_statements_reset()").await?;
             return Ok(Self::Statements(admin, database));
         }
         let before = admin.number(&transactions(database)).await?;

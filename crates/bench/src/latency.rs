@@ -15,7 +15,6 @@ use crate::replication::Replication;
 use crate::report::{Figure, Section, Target};
 use crate::servers::{self, Servers};
 use crate::services::{self, Pair, refused};
-use crate::statistics::percentile;
 use crate::{Result, catch_up, orders, verify};
 
 const OURS: &str = "lockstep";
@@ -53,13 +52,9 @@ pub(crate) async fn measure(settings: Latency) -> Result<Section> {
     for percent in [50, 99] {
         let what = format!("committed → visible, p{percent}");
         for (who, times) in [(OURS, &our_times), (THEIRS, &their_times)] {
-            let value = percentile(times, percent);
-            section.figures.push(Figure::with_value(&what, who, "ms", value, times.clone()));
+            section.figures.push(Figure::percentile(&what, who, "ms", percent, times));
         }
         section.compare((&what, OURS), (&what, THEIRS), Some(Target::AtMost(8.0)));
-    }
-    if !services::can_wait() {
-        section.notes.push("Without waiting pulls, which this billing does not know.".into());
     }
     Ok(section)
 }

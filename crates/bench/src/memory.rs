@@ -4,7 +4,7 @@ use crate::cli::Memory;
 use crate::report::{Figure, Section, Target};
 use crate::servers::{self, Servers};
 use crate::services::Pair;
-use crate::{Result, catch_up};
+use crate::{Result, catch_up, orders};
 
 const SERVICES: [&str; 2] = ["ordering", "billing"];
 
@@ -12,7 +12,8 @@ const SERVICES: [&str; 2] = ["ordering", "billing"];
 pub(crate) async fn measure(settings: Memory) -> Result<Section> {
     let servers = Servers::start().await?;
     let sizes = [settings.small, settings.large];
-    let title = format!("Memory in a catch-up of {} orders and of {}", sizes[0], sizes[1]);
+    let [small, large] = sizes.map(orders::called);
+    let title = format!("Memory in a catch-up of {small} and of {large}");
     let mut section = Section::new("memory", title);
     section.postgres = Some(servers::version(&servers.source).await?);
     let mut peaks = Vec::new();
@@ -24,7 +25,7 @@ pub(crate) async fn measure(settings: Memory) -> Result<Section> {
     for (service, name) in SERVICES.iter().enumerate() {
         let what = format!("peak memory of {name}");
         for (size, peak) in sizes.iter().zip(&peaks) {
-            let who = format!("{size} orders");
+            let who = orders::called(*size);
             section.hold(format!("{what}, {who}, MiB"), peak[service], Some(Target::AtMost(64.0)));
             section.figures.push(Figure::of(&what, &who, "MiB", vec![peak[service]]));
         }

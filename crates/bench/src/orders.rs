@@ -14,6 +14,7 @@ use testkit::process::{Program, Service};
 use tokio::time::{sleep, timeout};
 
 use crate::database::Database;
+use crate::report::short;
 use crate::statistics::rate;
 use crate::{Result, services};
 
@@ -23,6 +24,11 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(4);
 pub(crate) const LIMIT: Duration = Duration::from_mins(30);
 /// Orders that are changed in one transaction.
 const CHUNK: i64 = 1_000;
+
+/// So many orders, in words.
+pub(crate) fn called(count: u32) -> String {
+    format!("{} orders", short(count.into()))
+}
 
 /// Makes up confirmed orders of three lines, with `ordering seed`.
 pub(crate) async fn seed(database_url: &str, orders: u32) -> Result<()> {

@@ -7,7 +7,7 @@ use kit::clock::{Clock, SystemClock};
 use serde::Serialize;
 
 use crate::machine::Machine;
-use crate::statistics::{extremes, median};
+use crate::statistics::{extremes, median, percentile};
 use crate::{Result, chart};
 
 /// Everything that a run came to.
@@ -52,28 +52,36 @@ pub(crate) struct Figure {
     pub(crate) min: f64,
     /// The largest.
     pub(crate) max: f64,
-    /// Every round's value.
+    /// Every round's value, or every sample.
     pub(crate) rounds: Vec<f64>,
 }
 
 impl Figure {
     /// The median of rounds.
     pub(crate) fn of(what: &str, who: &str, unit: &'static str, rounds: Vec<f64>) -> Self {
+        let (min, max) = extremes(&rounds);
         let value = median(&rounds);
-        Self::with_value(what, who, unit, value, rounds)
+        let rounds = rounds.into_iter().map(thousandths).collect();
+        Self { what: what.to_owned(), who: who.to_owned(), unit, value, min, max, rounds }
     }
 
-    /// Something else than the median of rounds.
-    pub(crate) fn with_value(
+    /// A percentile of samples. They are told once, beside their 50th.
+    pub(crate) fn percentile(
         what: &str,
         who: &str,
         unit: &'static str,
-        value: f64,
-        rounds: Vec<f64>,
+        percent: usize,
+        samples: &[f64],
     ) -> Self {
-        let (min, max) = extremes(&rounds);
-        Self { what: what.to_owned(), who: who.to_owned(), unit, value, min, max, rounds }
+        let all = Self::of(what, who, unit, samples.to_vec());
+        let rounds = if percent == 50 { all.rounds } else { Vec::new() };
+        Self { value: percentile(samples, percent), rounds, ..all }
     }
+}
+
+/// Without digits that say nothing.
+fn thousandths(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
 }
 
 /// What a ratio is to be.

@@ -43,6 +43,16 @@ impl Servers {
         Ok(servers)
     }
 
+    /// Forgets the statements that were counted so far.
+    pub(crate) async fn begin_counting(&self) -> Result<()> {
+        if self.counts_statements {
+            for server in [&self.source, &self.copy] {
+                admin(server).await?.execute("select pg_stat_statements_reset()").await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Changes a setting that counts from the next start, and starts both again.
     async fn set(&mut self, setting: &str) -> Result<()> {
         for server in [&mut self.source, &mut self.copy] {

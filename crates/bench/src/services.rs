@@ -1,7 +1,6 @@
 //! Ordering and billing as processes: this very program starts itself again as either, so that one
 //! build has everything, and each service still is a process of its own.
 
-use clap::CommandFactory;
 use contract::problem::ProblemCode;
 use e2e::api::Failure;
 use testkit::postgres::Server;
@@ -33,6 +32,12 @@ impl Pair {
             billing_url: fresh(&servers.copy, &format!("billing{suffix}")).await?,
             _files: Vec::new(),
         })
+    }
+
+    /// Throws both databases away, so that the servers have nothing more to do for them.
+    pub(crate) async fn discard(self, servers: &Servers) -> Result<()> {
+        servers::drop_database(&servers.source, "ordering").await?;
+        servers::drop_database(&servers.copy, "billing").await
     }
 
     /// Two files.
@@ -67,25 +72,14 @@ pub(crate) fn service(name: &str) -> Program {
     Program::new("bench").arg(name)
 }
 
-/// Billing with pulls that wait at the end of the feed, where it knows them.
+/// Billing with pulls that wait at the end of the feed.
 pub(crate) fn waiting(billing: Program) -> Program {
-    if can_wait() {
-        billing.args(["--pull-interval", "60s", "--pull-wait", "25s"])
-    } else {
-        billing.args(["--pull-interval", "200ms"])
-    }
+    billing.args(["--pull-interval", "60s", "--pull-wait", "25s"])
 }
 
 /// Billing that pulls when it starts, and then only when it is asked to.
 pub(crate) fn without_waiting(billing: Program) -> Program {
     billing.args(["--pull-interval", "24h"])
-}
-
-/// Whether billing knows pulls that wait.
-pub(crate) fn can_wait() -> bool {
-    let cli = billing::settings::Cli::command();
-    let serve = cli.find_subcommand("serve");
-    serve.is_some_and(|serve| serve.get_arguments().any(|it| it.get_long() == Some("pull-wait")))
 }
 
 /// Runs a program to its end.
