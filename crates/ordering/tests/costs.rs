@@ -1,0 +1,133 @@
+//! What a page and a look of the sequencer's cost, in counts that do not depend on the machine. The
+//! limits leave room: they are for what makes a page many times as dear.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use contract::feed::{FeedPage, MAX_PAGE_BYTES};
+use contract::time::Timestamp;
+use kit::clock::ManualClock;
+use kit::random::Random;
+use ordering::seed;
+use ordering::store::{FeedAnswer, Page, Store, open};
+use tokio::runtime::Runtime;
+use tracing::span;
+
+const AT: Timestamp = Timestamp::from_micros(1_777_629_600_000_000);
+
+/// A store on PostgreSQL, and the thread on which all of it runs: counts are kept by thread.
+struct World {
+    runtime: Runtime,
+    store: Arc<dyn Store>,
+    random: Random,
+    // Removed when the test is over.
+    _database: testkit::postgres::TestDatabase,
+}
+
+impl World {
+    /// With so many orders in the feed, of three lines each.
+    fn new(orders: u32) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let random = Random::seeded(1);
+        let (store, database) = runtime.block_on(async {
+            let database = testkit::postgres::database().await;
+            (open(&database.url().parse().unwrap(), &random, AT).await.unwrap(), database)
+        });
+        let world = Self { runtime, store, random, _database: database };
+        world.make(orders);
+        world.tick();
+        world
+    }
+
+    /// Makes so many orders, which wait to be stamped.
+    fn make(&self, orders: u32) {
+        let clock = ManualClock::at(AT);
+        self.runtime.block_on(seed::run(&*self.store, &*clock, &self.random, orders)).unwrap();
+    }
+
+    /// Lets the sequencer look; how many orders it stamped.
+    fn tick(&self) -> i64 {
+        self.runtime.block_on(self.store.stamp(1_000, AT)).unwrap().count
+    }
+
+    fn page(&self, limit: i64) -> Page {
+        let page = self.store.feed_page(None, limit, MAX_PAGE_BYTES);
+        match self.runtime.block_on(page).unwrap() {
+            FeedAnswer::Page(page) => page,
+            FeedAnswer::Refused { verdict, .. } => panic!("refused: {verdict:?}"),
+        }
+    }
+}
+
+#[test]
+fn pages_and_looks_take_few_statements_however_many_orders_there_are() {
+    let world = World::new(500);
+    let [large, small] = [500, 5].map(|limit| statements(|| assert_page(&world, limit)));
+    assert_eq!(small, large);
+    assert!((2..=4).contains(&small), "{small} statements a page");
+
+    let idle = statements(|| assert_eq!(world.tick(), 0));
+    assert_eq!(idle, 1, "statements of a look that finds nothing");
+    let [many, one] = [300, 1].map(|orders| {
+        world.make(orders);
+        statements(|| assert_eq!(world.tick(), i64::from(orders)))
+    });
+    assert_eq!(one, many);
+    assert!((3..=6).contains(&one), "{one} statements to stamp");
+}
+
+fn assert_page(world: &World, orders: usize) {
+    assert_eq!(world.page(i64::try_from(orders).unwrap()).orders, orders);
+}
+
+#[test]
+fn an_order_of_a_page_takes_few_bytes_and_allocations() {
+    const ORDERS: usize = 500;
+    let world = World::new(500);
+    assert_page(&world, ORDERS); // Prepares the statements.
+    let mut page = None;
+    let allocated = allocation_counter::measure(|| page = Some(world.page(500)));
+    let page = page.unwrap();
+    let allocations = allocated.count_total / ORDERS as u64;
+    assert!((1..=7).contains(&allocations), "{allocations} allocations an order");
+    let bytes = page.document.len() / ORDERS;
+    assert!((500..=1_300).contains(&bytes), "{bytes} bytes an order");
+    let held = allocated.bytes_max / page.document.len() as u64;
+    assert!(held <= 6, "while it is read, a page takes {held} times its size");
+    let read: FeedPage = serde_json::from_slice(&page.document).unwrap();
+    assert!(read.orders.iter().all(|order| order.lines.len() == 3));
+}
+
+thread_local! {
+    static STATEMENTS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many statements `call` runs on this thread.
+fn statements(call: impl FnOnce()) -> usize {
+    let _counting = tracing::subscriber::set_default(Counter);
+    STATEMENTS.set(0);
+    call();
+    STATEMENTS.get()
+}
+
+/// Counts the statements that sqlx logs.
+struct Counter;
+
+impl tracing::Subscriber for Counter {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "sqlx::query"
+    }
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        STATEMENTS.set(STATEMENTS.get() + 1);
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
