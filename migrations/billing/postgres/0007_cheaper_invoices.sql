@@ -11,9 +11,11 @@ create unique index invoices_credit_note_number on invoices (credit_note_number)
 -- computing an invoice anew changes no column of any index.
 drop index invoices_awaiting;
 
--- An invoice is made by the very transaction that has stored its order, and orders are never removed.
--- Looking up and locking the order once more, invoice by invoice, took as long as all the rest.
+-- An invoice is made by the very transaction that has stored its order and holds the invoice that it
+-- replaces, and neither is ever removed. Looking up and locking the order once more, invoice by invoice,
+-- took as long as all the rest.
 alter table invoices drop constraint invoices_order_number_fkey;
+alter table invoices drop constraint invoices_replaces_fkey;
 
 -- Half of each page is left for the next version of its rows: an order that changes, and an invoice
 -- that is computed anew, then cost no index entry. Without it, a change of everything made the tables

@@ -71,7 +71,8 @@ impl FeedClient {
         if !wait.is_zero() {
             url.query_pairs_mut().append_pair("wait", &wait.as_secs().to_string());
         }
-        answer::page(&self.transport.get(url, wait).await?, after)
+        let answer = self.transport.get(url, wait).await?;
+        self.transport.read_page(answer, after.cloned()).await
     }
 
     /// The order with this number, as it is committed now; checked to be what was agreed.

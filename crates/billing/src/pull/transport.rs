@@ -1,13 +1,17 @@
 //! How questions reach ordering.
 
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use contract::feed::ContinuationToken;
 use kit::clock::SharedClock;
 use kit::settings::Secret;
+use tokio::task::spawn_blocking;
 use url::{Host, Url};
 
-use super::error::ORDERING;
+use super::answer::{self, Page};
+use super::error::{ORDERING, PullError};
 use crate::settings::SourceSettings;
 use crate::upstream::{self, Answer, Fault, Upstream};
 
@@ -21,6 +25,18 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// When there is no whole answer.
     async fn get(&self, url: Url, held: Duration) -> Result<Answer, Fault>;
+
+    /// Reads a page, asked for with the token `sent`.
+    ///
+    /// # Errors
+    /// What it is instead.
+    async fn read_page(
+        &self,
+        answer: Answer,
+        sent: Option<ContinuationToken>,
+    ) -> Result<Page, PullError> {
+        answer::page(&answer, sent.as_ref())
+    }
 }
 
 /// Over HTTP.
@@ -68,6 +84,18 @@ impl Transport for Http {
             request = request.bearer_auth(token.reveal());
         }
         self.ordering.ask(request).await
+    }
+
+    /// Reading a page keeps a processor busy for milliseconds: on a thread of its own, the page before
+    /// is taken in meanwhile.
+    async fn read_page(
+        &self,
+        answer: Answer,
+        sent: Option<ContinuationToken>,
+    ) -> Result<Page, PullError> {
+        let reading = spawn_blocking(move || answer::page(&answer, sent.as_ref()));
+        // It can only fail by a panic, which is one here, too.
+        reading.await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
     }
 }
 

@@ -167,7 +167,8 @@ enum End {
 
 /// Reads up to `limit` bytes.
 async fn read(response: &mut Response, limit: usize) -> (Vec<u8>, End) {
-    let mut body = Vec::new();
+    let announced = response.content_length().unwrap_or_default();
+    let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(limit).min(limit));
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if chunk.len() > limit - body.len() => {
