@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, PgConnection, Pool, Postgres, Sqlite};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Pool, Postgres, Sqlite};
 use tokio::time::timeout;
 
 use super::{Backend, Error, OpenError, Result};
@@ -192,6 +192,20 @@ impl<B: Backend> Db<B> {
     /// A transaction whose statements all read one snapshot.
     pub async fn snapshot(&self) -> Result<Transaction<B>> {
         self.readers.begin_with(B::BEGIN_SNAPSHOT).await.map_err(Error::Unavailable)
+    }
+
+    /// Like [`Db::snapshot`], for statements that read the next few rows of an index. They do so whatever
+    /// statistics say: a table that has just been filled has none, those of a queue are of another moment,
+    /// and a plan may have been settled on while the table was empty.
+    pub async fn snapshot_by_index(&self) -> Result<Transaction<B>> {
+        let begin = AssertSqlSafe(format!("{}{}", B::BEGIN_SNAPSHOT, B::BY_INDEX));
+        self.readers.begin_with(begin).await.map_err(Error::Unavailable)
+    }
+
+    /// Like [`Db::begin`], for statements as those of [`Db::snapshot_by_index`].
+    pub async fn begin_by_index(&self) -> Result<Transaction<B>> {
+        let begin = AssertSqlSafe(format!("{}{}", B::BEGIN_WRITE, B::BY_INDEX));
+        self.writers.begin_with(begin).await.map_err(Error::Unavailable)
     }
 
     /// A transaction that writes.

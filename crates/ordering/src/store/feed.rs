@@ -8,7 +8,6 @@ use kit::db::{AssertSqlSafe, Backend, Result, Row, query};
 
 use super::document::{LINE_COLUMNS, LineDocument, ORDER_COLUMNS, PageWriter};
 use super::epochs::{self, FeedState};
-use super::sequencer::WAITING;
 use super::{FeedAnswer, orders};
 use crate::feed::{Role, Verdict, judge};
 
@@ -23,8 +22,8 @@ pub(super) async fn status<B: Backend>(
 ) -> Result<FeedStatus> {
     let state = epochs::state::<B>(conn).await?;
     let oldest = unstamped_since::<B>(conn).await?;
-    let waiting = format!("select count(*) as unstamped from orders where {WAITING}");
-    let row = query::<B>(AssertSqlSafe(waiting)).fetch_one(conn).await?;
+    let waiting = "select count(*) as unstamped from orders where unstamped_since is not null";
+    let row = query::<B>(waiting).fetch_one(conn).await?;
     Ok(FeedStatus {
         feed_id: state.identity.feed_id,
         epoch: state.identity.epoch,
@@ -42,14 +41,13 @@ pub(super) async fn status<B: Backend>(
 pub(super) async fn unstamped_since<B: Backend>(
     conn: &mut B::Connection,
 ) -> Result<Option<Timestamp>> {
-    let oldest = format!(
-        "select unstamped_since from orders where {WAITING} order by unstamped_since, number limit 1"
-    );
-    let row = query::<B>(AssertSqlSafe(oldest)).fetch_optional(conn).await?;
+    let oldest = "select unstamped_since from orders where unstamped_since is not null \
+        order by unstamped_since, number limit 1";
+    let row = query::<B>(oldest).fetch_optional(conn).await?;
     row.map(|row| Ok(Timestamp::from_micros(row.get("unstamped_since")?))).transpose()
 }
 
-/// The page after `token`, of a provider in this `role`. `conn` must read one snapshot: rows and lines
+/// The page after `token`, of a provider in this `role`. `conn` must read one snapshot, by index: rows and lines
 /// of different moments would be an order that never was, and the counter of a later moment than the
 /// rows would skip those stamped in between.
 pub(super) async fn page<B: Backend>(
@@ -110,13 +108,12 @@ async fn rows_after<B: Backend>(
     after: SequenceNr,
     count: usize,
 ) -> Result<Vec<Row<B>>> {
-    // PostgreSQL expects few rows between two bounds that it does not know, and so uses the index,
-    // even while it has no statistics or thinks that the table is empty.
     let sql = format!(
-        "select {ORDER_COLUMNS} from orders where feed_sequence_nr > $1 and feed_sequence_nr <= $2 \
-         order by feed_sequence_nr limit {count}"
+        "select {ORDER_COLUMNS} from orders where feed_sequence_nr > $1 \
+         order by feed_sequence_nr limit $2"
     );
-    query::<B>(AssertSqlSafe(sql)).bind(after.0).bind(i64::MAX).fetch_all(conn).await
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    query::<B>(AssertSqlSafe(sql)).bind(after.0).bind(count).fetch_all(conn).await
 }
 
 /// Adds the orders in these rows with their lines; `false` when not all of them fit.

@@ -25,11 +25,6 @@ const OVERDUE_MICROS: i64 = 2_000_000;
 /// counter meanwhile.
 const PATIENCE: i64 = 2;
 
-/// The orders that wait. The range holds everything, but PostgreSQL expects few rows in one, and so
-/// uses the index on it, even while it has no statistics or thinks that the table is empty.
-pub(super) const WAITING: &str = "unstamped_since is not null \
-    and unstamped_since >= -9223372036854775807 and unstamped_since <= 9223372036854775807";
-
 /// What this process remembers from one look to the next.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -101,8 +96,8 @@ struct Look {
 
 /// Whether there is anything to do. What is committed a moment later comes with the next look.
 async fn look<B: Backend>(conn: &mut B::Connection, at: Timestamp) -> Result<Look> {
-    let first =
-        format!("select unstamped_since from orders where {WAITING} order by unstamped_since");
+    let first = "select unstamped_since from orders where unstamped_since is not null \
+        order by unstamped_since";
     let sql = format!(
         "select last_sequence_nr, coalesce(history = {}, false) as is_of_its_history, \
            ({first}, number limit 1) as oldest, ({first} desc, number desc limit 1) as newest \
@@ -128,10 +123,10 @@ fn in_time(at: Timestamp) -> [i64; 2] {
 
 /// Stamps orders that no writer holds.
 async fn stamp_free<B: Backend>(db: &Db<B>, limit: i64, at: Timestamp) -> Result<Stamped> {
-    let mut tx = db.begin().await?;
+    let mut tx = db.begin_by_index().await?;
     let (state, begun) = epochs::lock_current::<B>(&mut tx, at).await?;
-    let pick =
-        format!("{WAITING} order by unstamped_since, number limit {limit}{}", B::SKIP_LOCKED);
+    let pick = "unstamped_since is not null order by unstamped_since, number limit $2";
+    let pick = format!("{pick}{}", B::SKIP_LOCKED);
     let (count, last) = number_picked::<B>(&mut tx, &pick, limit, state.last).await?;
     save_counter::<B>(&mut tx, last, count, at).await?;
     tx.commit().await?;
@@ -140,8 +135,7 @@ async fn stamp_free<B: Backend>(db: &Db<B>, limit: i64, at: Timestamp) -> Result
 
 /// Whose turn it is of the orders that are overdue.
 async fn overdue<B: Backend>(db: &Db<B>, memory: &Memory, at: Timestamp) -> Result<Vec<i64>> {
-    let mut snapshot = db.snapshot().await?;
-    query::<B>(B::PREFER_INDEXES).execute(&mut snapshot).await?;
+    let mut snapshot = db.snapshot_by_index().await?;
     let left = query::<B>(
         "select number from orders where unstamped_since < $1 or unstamped_since > $2 \
          order by case when number > $3 then 0 else 1 end, number limit $4",
@@ -159,11 +153,11 @@ async fn overdue<B: Backend>(db: &Db<B>, memory: &Memory, at: Timestamp) -> Resu
 /// order ever waits for the counter. Nor does it keep a second sequencer for long: the database
 /// ends the wait.
 async fn stamp_held<B: Backend>(db: &Db<B>, number: i64, at: Timestamp) -> Result<Stamped> {
-    let mut tx = db.begin().await?;
+    let mut tx = db.begin_by_index().await?;
     let (state, begun) = epochs::lock_current::<B>(&mut tx, at).await?;
     query::<B>(B::LIMIT_LOCK_WAITS).execute(&mut tx).await?;
-    let pick = format!("unstamped_since is not null and number = {number}{}", B::FOR_UPDATE);
-    match number_picked::<B>(&mut tx, &pick, 1, state.last).await {
+    let pick = format!("unstamped_since is not null and number = $2{}", B::FOR_UPDATE);
+    match number_picked::<B>(&mut tx, &pick, number, state.last).await {
         Ok((count, last)) => {
             save_counter::<B>(&mut tx, last, count, at).await?;
             tx.commit().await?;
@@ -177,29 +171,26 @@ async fn stamp_held<B: Backend>(db: &Db<B>, number: i64, at: Timestamp) -> Resul
     }
 }
 
-/// Gives the orders that `pick` selects, at most `limit`, and locks, the numbers after `last`, with one
-/// statement: how many, and the newest number now.
+/// Gives the orders that `pick` selects, and locks, the numbers after `last`, with one statement: how
+/// many, and the newest number now. `pick` takes `parameter` as $2.
 ///
 /// They are found again by their number, not by the place of the row: that of a row which was changed
 /// between the statement's snapshot and the lock is not in the snapshot, and would be given no number.
 async fn number_picked<B: Backend>(
     conn: &mut B::Connection,
     pick: &str,
-    limit: i64,
+    parameter: i64,
     last: SequenceNr,
 ) -> Result<(i64, SequenceNr)> {
-    // No number lies outside of the range, but PostgreSQL expects few rows in one, and so looks the orders
-    // up one by one instead of reading the table.
     let sql = format!(
         "with picked as (select number, unstamped_since from orders where {pick}), \
          numbered as (select number, \
            $1 + row_number() over (order by unstamped_since, number) as sequence_nr from picked) \
          update orders set confirmed_sequence_nr = numbered.sequence_nr, \
            feed_sequence_nr = numbered.sequence_nr, unstamped_since = null \
-         from numbered where orders.number = numbered.number \
-           and numbered.sequence_nr > $1 and numbered.sequence_nr <= $1 + {limit}"
+         from numbered where orders.number = numbered.number"
     );
-    let update = query::<B>(AssertSqlSafe(sql)).bind(last.0);
+    let update = query::<B>(AssertSqlSafe(sql)).bind(last.0).bind(parameter);
     let count = i64::try_from(update.execute(conn).await?).unwrap_or(i64::MAX);
     Ok((count, SequenceNr(last.0 + count)))
 }

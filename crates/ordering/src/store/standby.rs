@@ -29,7 +29,7 @@ impl FeedReader for Standby {
         limit: i64,
         max_bytes: usize,
     ) -> Result<FeedAnswer> {
-        let mut snapshot = self.db.snapshot().await?;
+        let mut snapshot = self.db.snapshot_by_index().await?;
         feed::page::<Postgres>(&mut snapshot, Role::Standby, token, limit, max_bytes).await
     }
 }
