@@ -187,10 +187,10 @@ async fn recompute<B: Backend>(
 fn with_content<'a>(batch: Batch, orders: impl Iterator<Item = &'a Order> + Clone) -> Batch {
     batch
         .int("order_version", orders.clone().map(|order| order.version))
-        .text("customer", orders.clone().map(|order| json::write(&order.customer)))
+        .text("customer", orders.clone().map(|order| json::customer(&order.customer)))
         .text("currency", orders.clone().map(|order| order.currency.clone()))
         .int("net_minor", orders.clone().map(|order| order.net_minor))
         .int("tax_minor", orders.clone().map(|order| order.tax_minor))
         .int("total_minor", orders.clone().map(|order| order.total_minor))
-        .text("lines", orders.map(|order| json::write(&order.lines)))
+        .text("lines", orders.map(|order| json::lines(&order.lines)))
 }

@@ -32,7 +32,7 @@ pub(super) async fn upsert<B: Backend>(
         .int("version", orders.iter().map(|order| order.version))
         .text("state", orders.iter().map(|order| order.state.as_str().to_owned()))
         .int("sequence_nr", orders.iter().map(|order| order.confirmed_sequence_nr.0))
-        .text("document", orders.iter().map(json::write));
+        .text("document", orders.iter().map(json::order));
     // The batch is read by rising number, so two transactions lock shared rows in the same order.
     let sql = format!(
         "insert into orders (number, epoch, version, state, confirmed_sequence_nr, document,
