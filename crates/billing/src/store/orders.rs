@@ -23,22 +23,24 @@ pub(super) async fn upsert<B: Backend>(
     received: &Received,
     at: Timestamp,
 ) -> Result<HashMap<i64, i64>> {
-    let orders = &received.orders;
-    if orders.is_empty() {
+    if received.orders.is_empty() {
         return Ok(HashMap::new());
     }
+    // By rising number, so that two transactions lock shared rows in the same order: a batch is read as
+    // it stands. Sorting in the statement, documents and all, took a fifth of its time.
+    let mut orders: Vec<_> = received.orders.iter().collect();
+    orders.sort_unstable_by_key(|order| order.number);
     let batch = Batch::new()
         .int("number", orders.iter().map(|order| order.number))
         .int("version", orders.iter().map(|order| order.version))
         .text("state", orders.iter().map(|order| order.state.as_str().to_owned()))
         .int("sequence_nr", orders.iter().map(|order| order.confirmed_sequence_nr.0))
-        .text("document", orders.iter().map(json::order));
-    // The batch is read by rising number, so two transactions lock shared rows in the same order.
+        .text("document", orders.iter().map(|order| json::order(order)));
     let sql = format!(
         "insert into orders (number, epoch, version, state, confirmed_sequence_nr, document,
                              revision, missing_at_source, received_at)
          select number, $1, version, state, sequence_nr, document, {INSERTED}, false, $2
-         from {} order by number
+         from {} where true
          on conflict (number) do update set
              epoch = excluded.epoch,
              version = excluded.version,
