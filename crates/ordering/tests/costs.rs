@@ -1,7 +1,6 @@
 //! What a page and a look of the sequencer's cost, in counts that do not depend on the machine. The
 //! limits leave room: they are for what makes a page many times as dear.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use contract::feed::{FeedPage, MAX_PAGE_BYTES};
@@ -10,8 +9,8 @@ use kit::clock::ManualClock;
 use kit::random::Random;
 use ordering::seed;
 use ordering::store::{FeedAnswer, Page, Store, open};
+use testkit::statements;
 use tokio::runtime::Runtime;
-use tracing::span;
 
 const AT: Timestamp = Timestamp::from_micros(1_777_629_600_000_000);
 
@@ -62,15 +61,15 @@ impl World {
 #[test]
 fn pages_and_looks_take_few_statements_however_many_orders_there_are() {
     let world = World::new(500);
-    let [large, small] = [500, 5].map(|limit| statements(|| assert_page(&world, limit)));
+    let [large, small] = [500, 5].map(|limit| statements::count(|| assert_page(&world, limit)).1);
     assert_eq!(small, large);
     assert!((2..=4).contains(&small), "{small} statements a page");
 
-    let idle = statements(|| assert_eq!(world.tick(), 0));
+    let idle = statements::count(|| assert_eq!(world.tick(), 0)).1;
     assert_eq!(idle, 1, "statements of a look that finds nothing");
     let [many, one] = [300, 1].map(|orders| {
         world.make(orders);
-        statements(|| assert_eq!(world.tick(), i64::from(orders)))
+        statements::count(|| assert_eq!(world.tick(), i64::from(orders))).1
     });
     assert_eq!(one, many);
     assert!((3..=6).contains(&one), "{one} statements to stamp");
@@ -96,38 +95,4 @@ fn an_order_of_a_page_takes_few_bytes_and_allocations() {
     assert!(held <= 6, "while it is read, a page takes {held} times its size");
     let read: FeedPage = serde_json::from_slice(&page.document).unwrap();
     assert!(read.orders.iter().all(|order| order.lines.len() == 3));
-}
-
-thread_local! {
-    static STATEMENTS: Cell<usize> = const { Cell::new(0) };
-}
-
-/// How many statements `call` runs on this thread.
-fn statements(call: impl FnOnce()) -> usize {
-    let _counting = tracing::subscriber::set_default(Counter);
-    STATEMENTS.set(0);
-    call();
-    STATEMENTS.get()
-}
-
-/// Counts the statements that sqlx logs.
-struct Counter;
-
-impl tracing::Subscriber for Counter {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target() == "sqlx::query"
-    }
-
-    fn event(&self, _: &tracing::Event<'_>) {
-        STATEMENTS.set(STATEMENTS.get() + 1);
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
 }

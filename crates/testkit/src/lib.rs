@@ -8,6 +8,7 @@
 //! | [`sqlite`] | a database file in a directory of its own |
 //! | [`process`] | `ordering`, `billing` or `lockstep` as a real process |
 //! | [`disk`] | a disk so small that a test can fill it |
+//! | [`statements`] | how many statements a store runs |
 //! | [`net`] | a free port that stays free |
 //! | [`wait`] | polling for a condition, with a deadline |
 //!
@@ -24,4 +25,5 @@ pub mod net;
 pub mod postgres;
 pub mod process;
 pub mod sqlite;
+pub mod statements;
 pub mod wait;

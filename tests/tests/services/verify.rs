@@ -53,13 +53,13 @@ const TAMPERINGS: [(&str, &str); 6] = [
     ("newer", "update orders set version = version + 1 where number = N"),
     (
         "otherContent",
-        "update orders set document = replace(document, '\"quantity\":', '\"quantity\":1') where number = N",
+        "update orders set document = replace(document, '@', '@not.') where number = N",
     ),
     ("otherContent", "update orders set document = 'gone' where number = N"),
     (
         "notDeleted",
         "update orders set state = 'confirmed',
-             document = replace(document, '\"state\":\"deleted\"', '\"state\":\"confirmed\"')
+             document = replace(document, '\"deleted\"', '\"confirmed\"')
          where number = N",
     ),
 ];
@@ -69,7 +69,7 @@ const EXTRA: &str =
     "insert into orders (number, epoch, version, state, confirmed_sequence_nr, document,
                          revision, missing_at_source, received_at)
     select N, epoch, version, state, confirmed_sequence_nr,
-           replace(document, '\"number\":O,', '\"number\":N,'), 1, missing_at_source, received_at
+           replace(document, '[O,\"', '[N,\"'), 1, missing_at_source, received_at
     from orders where number = O";
 
 #[tokio::test]

@@ -29,7 +29,7 @@ const TAMPERINGS: [Tampering; 10] = [
     of("delete from invoices where order_number = N; delete from orders where number = N", Kind::Missing),
     of("update orders set version = version - 1 where number = N", Kind::Older),
     of(
-        "update orders set version = 2, document = replace(document, '\"version\":3', '\"version\":2')
+        "update orders set version = 2, document = replace(document, '\"confirmed\",3,', '\"confirmed\",2,')
          where number = N",
         Kind::Older,
     ),
@@ -63,7 +63,7 @@ const EXTRA: &str =
     "insert into orders (number, epoch, version, state, confirmed_sequence_nr, document,
                          revision, missing_at_source, received_at)
     select N, epoch, version, state, confirmed_sequence_nr,
-           replace(document, '\"number\":1,', '\"number\":N,'), 1, missing_at_source, received_at
+           replace(document, '[1,\"confirmed\"', '[N,\"confirmed\"'), 1, missing_at_source, received_at
     from orders where number = 1";
 
 fn on(sql: &str, number: i64) -> String {

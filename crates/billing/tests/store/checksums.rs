@@ -53,7 +53,7 @@ async fn a_document_that_says_something_else_than_its_row_is_none(fixture: Fixtu
             "update orders set document = 'null' where number = 1;
              update orders set version = 2 where number = 2;
              update orders set state = 'deleted' where number = 3;
-             update orders set document = replace(document, '\"number\":4', '\"number\":9')
+             update orders set document = replace(document, '[4,', '[9,')
              where number = 4;",
         )
         .await;
