@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use e2e::api::Api;
 use e2e::ordering::Ordering;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -82,7 +83,10 @@ impl Run {
         let (target, targets) = watch::channel(None);
         let mut waiting = JoinSet::new();
         for _ in 0..consumers {
-            waiting.spawn(consume(address.to_owned(), feed.clone(), start, targets.clone()));
+            // One after the other: of many at once, the system lets some wait for seconds.
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            waiting.spawn(consume(stream, feed.clone(), start, targets.clone()));
         }
         let writer = confirm_all(address, settings.rate, settings.seconds, SETTLE);
         // Counted from when all wait: the first look of each is its own.

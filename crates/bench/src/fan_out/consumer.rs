@@ -22,13 +22,11 @@ pub(super) struct Arrival {
 /// Waits for one page after the other until the number that `target` names has arrived, once it
 /// names one. `feed` is how tokens begin.
 pub(super) async fn consume(
-    address: String,
+    stream: TcpStream,
     feed: String,
     mut after: i64,
     mut target: watch::Receiver<Option<i64>>,
 ) -> Result<Vec<Arrival>> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
     let mut connection = Connection::new(stream);
     let mut arrivals = Vec::new();
     loop {

@@ -234,7 +234,7 @@ mod tests {
         let gone = {
             let head = head.clone();
             tokio::spawn(async move {
-                head.answer(key(1), 1, || std::future::pending::<Result<Answer, ()>>()).await
+                head.answer(key(1), 1, std::future::pending::<Result<Answer, ()>>).await
             })
         };
         tokio::task::yield_now().await;

@@ -190,7 +190,7 @@ impl PageWriter {
         if self.orders > 0 {
             self.document.push(b',');
         }
-        serde_json::to_writer(&mut self.document, &order).map_err(unwritten)?;
+        serde_json::to_writer(&mut self.document, &order).map_err(|error| unwritten(&error))?;
         if self.orders > 0 && self.document.len() - self.head > self.max_bytes {
             self.document.truncate(before);
             return Ok(false);
@@ -205,7 +205,7 @@ impl PageWriter {
         let last = self.last_sequence_nr;
         let tail = r#"],"continuationToken":""#;
         write!(self.document, r#"{tail}{token}","hasMore":{has_more},"lastSequenceNr":{last}}}"#)
-            .map_err(|error| unwritten(serde_json::Error::io(error)))?;
+            .map_err(|error| unwritten(&error))?;
         Ok(Page {
             identity: self.identity,
             continuation_token: token,
@@ -217,6 +217,6 @@ impl PageWriter {
 }
 
 /// Nothing that is written into memory fails; should it, then because of what it was read from.
-fn unwritten(error: serde_json::Error) -> Error {
+fn unwritten(error: &dyn std::error::Error) -> Error {
     Error::Damaged(format!("an order cannot be written as JSON: {error}"))
 }

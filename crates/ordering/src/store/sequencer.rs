@@ -9,7 +9,7 @@
 //! not, the new epoch begins in the same transaction: no number of the new history is ever visible
 //! under the old epoch.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use contract::feed::SequenceNr;
 use contract::time::Timestamp;
@@ -34,11 +34,17 @@ pub(super) struct Memory {
     turn: AtomicI64,
     /// When it looked last and found nothing to do, in microseconds: not worth a write each time.
     looked: AtomicI64,
+    /// Whether the last batch was full, so that more may wait.
+    was_full: AtomicBool,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { turn: AtomicI64::new(0), looked: AtomicI64::new(NEVER) }
+        Self {
+            turn: AtomicI64::new(0),
+            looked: AtomicI64::new(NEVER),
+            was_full: AtomicBool::new(false),
+        }
     }
 }
 
@@ -56,20 +62,26 @@ impl Memory {
 
 /// Gives up to `limit` waiting orders their numbers, those waiting longest first; then, when
 /// nothing else is left, waits shortly for a few that are overdue. Nothing is locked or written when
-/// nothing waits.
+/// nothing waits, but for once after a full batch.
 pub(super) async fn stamp<B: Backend>(
     db: &Db<B>,
     memory: &Memory,
     limit: i64,
     at: Timestamp,
 ) -> Result<Stamped> {
-    let look = look::<B>(&mut *db.reader().await?, at).await?;
-    if look.is_idle {
-        memory.looked.store(at.micros(), Ordering::Relaxed);
-        return Ok(Stamped { count: 0, last: look.last, begun: None });
+    let mut is_any_overdue = true;
+    if !memory.was_full.load(Ordering::Relaxed) {
+        let look = look::<B>(&mut *db.reader().await?, at).await?;
+        if look.is_idle {
+            memory.looked.store(at.micros(), Ordering::Relaxed);
+            return Ok(Stamped { count: 0, last: look.last, begun: None });
+        }
+        is_any_overdue = look.is_any_overdue;
     }
     let mut stamped = stamp_free(db, limit, at).await?;
-    if !look.is_any_overdue || stamped.count >= limit {
+    let is_full = stamped.count >= limit;
+    memory.was_full.store(is_full, Ordering::Relaxed);
+    if is_full || !is_any_overdue {
         return Ok(stamped);
     }
     for number in overdue(db, memory, at).await? {
@@ -95,13 +107,19 @@ struct Look {
 }
 
 /// Whether there is anything to do. What is committed a moment later comes with the next look.
+///
+/// The newest is looked for only when there is any: until PostgreSQL has cleaned up, the index still leads to
+/// all that were stamped since the last time.
 async fn look<B: Backend>(conn: &mut B::Connection, at: Timestamp) -> Result<Look> {
     let first = "select unstamped_since from orders where unstamped_since is not null \
         order by unstamped_since";
     let sql = format!(
-        "select last_sequence_nr, coalesce(history = {}, false) as is_of_its_history, \
-           ({first}, number limit 1) as oldest, ({first} desc, number desc limit 1) as newest \
-         from feed_state where id = 1",
+        "select state.*, waiting.unstamped_since as oldest, \
+           case when waiting.unstamped_since is not null then ({first} desc, number desc limit 1) end \
+             as newest \
+         from (select last_sequence_nr, coalesce(history = {}, false) as is_of_its_history \
+             from feed_state where id = 1) as state \
+           left join ({first}, number limit 1) as waiting on true",
         B::HISTORY
     );
     let row = query::<B>(AssertSqlSafe(sql)).fetch_one(conn).await?;
