@@ -59,7 +59,7 @@ impl<B: Backend> Store for SqlStore<B> {
     }
 
     async fn apply(&self, received: &Received, random: &Random, at: Timestamp) -> Result<Applied> {
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin_by_index().await?;
         let applied = apply::apply::<B>(&mut tx, received, random, at).await?;
         if let Applied::Done(_) = applied {
             tx.commit().await?;
@@ -115,11 +115,11 @@ impl<B: Backend> Store for SqlStore<B> {
     }
 
     async fn at_source(&self) -> Result<AtSource> {
-        rereading::at_source::<B>(&mut *self.db.reader().await?).await
+        rereading::at_source::<B>(&mut *self.db.snapshot_by_index().await?).await
     }
 
     async fn unseen(&self, after: Option<Unseen>, limit: i64) -> Result<Vec<Unseen>> {
-        rereading::unseen::<B>(&mut *self.db.reader().await?, after, limit).await
+        rereading::unseen::<B>(&mut *self.db.snapshot_by_index().await?, after, limit).await
     }
 
     async fn mark_missing(
@@ -168,7 +168,7 @@ impl<B: Backend> Store for SqlStore<B> {
     }
 
     async fn quarantine_count(&self) -> Result<i64> {
-        quarantine::count::<B>(&mut *self.db.reader().await?).await
+        quarantine::count::<B>(&mut *self.db.snapshot_by_index().await?).await
     }
 
     async fn release_gone(&self, number: i64, epoch: Epoch) -> Result<bool> {
@@ -204,7 +204,7 @@ impl<B: Backend> Store for SqlStore<B> {
             unfit: Vec::new(),
             advance: None,
         };
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin_by_index().await?;
         let applied = apply::replace::<B>(&mut tx, &received, seen, random, at).await?;
         if let Applied::Done(_) = applied {
             tx.commit().await?;
