@@ -139,7 +139,7 @@ impl<B: Backend> Store for SqlStore<B> {
     }
 
     async fn feed_status(&self, now: Timestamp) -> Result<FeedStatus> {
-        let stored = feed::status::<B>(&mut *self.db.snapshot().await?, now).await?;
+        let stored = feed::status::<B>(&mut *self.db.snapshot_by_index().await?, now).await?;
         Ok(FeedStatus { last_tick_at: stored.last_tick_at.max(self.memory.looked()), ..stored })
     }
 
