@@ -38,7 +38,7 @@ impl Waiting {
             match self.ask(puller).await {
                 Answer::News(ahead) => {
                     self.backoff = backoff(self.seed);
-                    return Some(ahead);
+                    return Some(*ahead);
                 }
                 Answer::Nothing if began.elapsed() * 2 > self.wait => {
                     self.backoff = backoff(self.seed);
@@ -62,14 +62,14 @@ impl Waiting {
                 Answer::Fault
             }
             // A page, or news of another history.
-            answer => Answer::News(Ahead { state, answer }),
+            answer => Answer::News(Box::new(Ahead { state, answer })),
         }
     }
 }
 
 /// What became of a question that ordering was asked to hold.
 enum Answer {
-    News(Ahead),
+    News(Box<Ahead>),
     Nothing,
     Fault,
 }
