@@ -93,7 +93,7 @@ async fn fetch(ordering: &str) -> Result<(Vec<Body>, f64)> {
         continuation_token: ContinuationToken,
         has_more: bool,
     }
-    let client = reqwest::Client::builder().no_proxy().gzip(true).tls_certs_only([]).build()?;
+    let client = reqwest::Client::builder().no_proxy().no_gzip().tls_certs_only([]).build()?;
     let (mut bodies, mut seconds, mut token) = (Vec::new(), 0.0, None::<ContinuationToken>);
     loop {
         let after = token.as_ref().map(|token| format!("&after={token}")).unwrap_or_default();
