@@ -5,16 +5,12 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use backon::ExponentialBackoff;
 use tokio::time::{Instant, sleep};
 
 use super::puller::Ahead;
+use super::run::{LONGEST_PAUSE, backoff};
 use super::{PullError, Puller};
-
-/// Before a plain pull, when waiting came to nothing for the first time.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest such pause, jitter not counted.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// How the loop waits for news between two pulls.
 pub(super) struct Waiting {
@@ -72,14 +68,4 @@ enum Answer {
     News(Box<Ahead>),
     Nothing,
     Fault,
-}
-
-fn backoff(seed: u64) -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
-        .without_max_times()
-        .with_jitter()
-        .with_jitter_seed(seed)
-        .build()
 }

@@ -17,7 +17,7 @@ use super::{PullError, Puller};
 /// Before the second try after a failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Between any two tries, jitter not counted, which makes it at most twice as long.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How often metrics are brought up to date that change by themselves.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(15);
 /// How far ordering's own wish is followed: a wrong `Retry-After` must not stop the pull for a day.
@@ -85,6 +85,17 @@ impl Puller {
     }
 }
 
+/// Growing pauses without end; `seed` draws their jitter.
+pub(super) fn backoff(seed: u64) -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
+        .without_max_times()
+        .with_jitter()
+        .with_jitter_seed(seed)
+        .build()
+}
+
 /// Failures without a success in between.
 struct Outage {
     backoff: ExponentialBackoff,
@@ -94,14 +105,7 @@ struct Outage {
 
 impl Outage {
     fn new(seed: u64) -> Self {
-        let backoff = ExponentialBuilder::new()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_delay(LONGEST_PAUSE)
-            .without_max_times()
-            .with_jitter()
-            .with_jitter_seed(seed)
-            .build();
-        Self { backoff, reason: String::new() }
+        Self { backoff: backoff(seed), reason: String::new() }
     }
 
     /// How long to wait after `error`; `None` when hurrying does not help and the next turn is
