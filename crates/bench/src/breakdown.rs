@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use billing::pull::{Page, answer};
-use billing::store::{Advance, Applied, Received};
+use billing::store::Applied;
 use billing::upstream::Answer;
 use contract::feed::ContinuationToken;
 use kit::clock::{Clock, SystemClock};
@@ -132,16 +132,7 @@ async fn apply(billing_url: &str, pages: Vec<Asked>) -> Result<f64> {
     let random = Random::from_os();
     let mut seconds = 0.0;
     for (from, page) in pages {
-        let received = Received {
-            identity: page.identity,
-            orders: page.orders,
-            unfit: page.unfit,
-            advance: Some(Advance {
-                from,
-                to: page.continuation_token,
-                last_sequence_nr: page.last_sequence_nr,
-            }),
-        };
+        let received = page.received(from);
         let started = Instant::now();
         let applied = store.apply(&received, &random, SystemClock.now()).await?;
         seconds += started.elapsed().as_secs_f64();

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use billing::pull::{Page, answer};
-use billing::store::{Advance, Applied, Received, Store, open};
+use billing::store::{Applied, Received, Store, open};
 use billing::upstream::Answer;
-use contract::feed::{ContinuationToken, Epoch, FeedIdentity, FeedPage, SequenceNr};
+use contract::feed::{ContinuationToken, Epoch, FeedPage, SequenceNr};
 use contract::money::Totals;
 use contract::order::{Address, Customer, Line, Order, OrderState};
 use contract::time::Timestamp;
@@ -109,11 +109,7 @@ fn read(body: Vec<u8>, sent: Option<&ContinuationToken>) -> Page {
 /// What is to be taken in of the page that brings all orders in this version.
 fn received(version: i64) -> Received {
     let from = (version > 1).then(|| token((version - 1) * ORDERS));
-    let page = read(body(version, ORDERS), from.as_ref());
-    let identity: FeedIdentity = page.identity;
-    let (to, last_sequence_nr) = (page.continuation_token, page.last_sequence_nr);
-    let advance = Some(Advance { from, to, last_sequence_nr });
-    Received { identity, orders: page.orders, unfit: page.unfit, advance }
+    read(body(version, ORDERS), from.as_ref()).received(from)
 }
 
 #[test]

@@ -13,9 +13,9 @@ use crate::store::CHANNEL;
 /// How long it waits before it connects again.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Passes on to `news` what sequencers tell on the PostgreSQL server at `options`, until `shutdown`. Whatever
-/// may have been missed makes all who wait look. All this is only hints; the looks at intervals are the
-/// guarantee, so a server that is away fails nothing.
+/// Passes on to `news` what sequencers tell on the PostgreSQL server at `options`, until `shutdown`.
+/// Whatever may have been missed makes all who wait look. All this is only hints; the looks at intervals
+/// are the guarantee, so a server that is away fails nothing.
 ///
 /// # Errors
 /// Never so far; a loop that ends is a failure of the process.

@@ -42,7 +42,7 @@ impl Page {
     }
 
     /// What is to be taken in of this page, which was asked for with the token `from`.
-    pub(super) fn received(self, from: Option<ContinuationToken>) -> Received {
+    pub fn received(self, from: Option<ContinuationToken>) -> Received {
         let (to, last_sequence_nr) = (self.continuation_token, self.last_sequence_nr);
         Received {
             identity: self.identity,

@@ -52,7 +52,7 @@ impl Waiting {
         let Ok(state) = puller.store.pull_state().await else { return Answer::Fault };
         match puller.client.page_within(state.continuation_token.as_ref(), self.wait).await {
             Ok(page) if page.is_empty() => Answer::Nothing,
-            Err(error @ (PullError::Upstream(_) | PullError::Database(_))) => {
+            Err(error @ PullError::Upstream(_)) => {
                 let error = kit::telemetry::chain(&error);
                 tracing::debug!(error, "ordering could not be waited for");
                 Answer::Fault

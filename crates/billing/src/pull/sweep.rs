@@ -22,8 +22,8 @@ const BATCH: i64 = 200;
 const AT_A_TIME: usize = 8;
 
 impl Puller {
-    /// Reads the feed to its end, beginning with an answer that is here already, if there is one; then sees to every order that the adopted epoch has not
-    /// brought.
+    /// Reads the feed to its end, beginning with an answer that is here already, if there is one; then
+    /// sees to every order that the adopted epoch has not brought.
     ///
     /// # Errors
     /// Why the feed could not be read to its end, or the first reason why an order could not be

@@ -47,9 +47,9 @@ pub(super) async fn unstamped_since<B: Backend>(
     row.map(|row| Ok(Timestamp::from_micros(row.get("unstamped_since")?))).transpose()
 }
 
-/// The page after `token`, of a provider in this `role`. `conn` must read one snapshot, by index: rows and lines
-/// of different moments would be an order that never was, and the counter of a later moment than the
-/// rows would skip those stamped in between.
+/// The page after `token`, of a provider in this `role`. `conn` must read one snapshot, by index:
+/// rows and lines of different moments would be an order that never was, and the counter of a later
+/// moment than the rows would skip those stamped in between.
 pub(super) async fn page<B: Backend>(
     conn: &mut B::Connection,
     role: Role,

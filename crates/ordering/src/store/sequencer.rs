@@ -108,8 +108,8 @@ struct Look {
 
 /// Whether there is anything to do. What is committed a moment later comes with the next look.
 ///
-/// The newest is looked for only when there is any: until PostgreSQL has cleaned up, the index still leads to
-/// all that were stamped since the last time.
+/// The newest is looked for only when there is any: until PostgreSQL has cleaned up, the index still
+/// leads to all that were stamped since the last time.
 async fn look<B: Backend>(conn: &mut B::Connection, at: Timestamp) -> Result<Look> {
     let first = "select unstamped_since from orders where unstamped_since is not null \
         order by unstamped_since";
