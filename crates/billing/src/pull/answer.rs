@@ -6,6 +6,7 @@
 //! [`super::entry`].
 
 use std::collections::HashSet;
+use std::mem;
 
 use contract::feed::{ContinuationToken, Epoch, FeedId, FeedIdentity, SequenceNr};
 use contract::order::Order;
@@ -69,14 +70,13 @@ pub struct Single {
     pub order: Result<Order, Unfit>,
 }
 
-/// `contract::feed::FeedPage`, with its orders not read yet.
+/// `contract::feed::FeedPage`, its orders read as `T`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RawPage<'a> {
+struct PageOf<T> {
     feed_id: FeedId,
     epoch: Epoch,
-    #[serde(borrow)]
-    orders: Vec<&'a RawValue>,
+    orders: Vec<T>,
     continuation_token: ContinuationToken,
     has_more: bool,
     last_sequence_nr: SequenceNr,
@@ -100,10 +100,27 @@ pub fn page(answer: &Answer, sent: Option<&ContinuationToken>) -> Result<Page, P
     if let Some(error) = history(answer) {
         return Err(error);
     }
-    let page: RawPage = answer.document()?;
+    // Nearly every page can be read in one go.
+    if let Ok(mut page) = answer.document::<PageOf<Order>>()
+        && page.orders.iter().all(entry::is_fit)
+    {
+        let entries = mem::take(&mut page.orders).into_iter().map(Ok).collect();
+        return believe(answer, page, entries, sent);
+    }
+    let page: PageOf<&RawValue> = answer.document()?;
     let entries: Option<Vec<Entry>> = page.orders.iter().map(|it| entry::read(it.get())).collect();
     let entries =
         entries.ok_or_else(|| answer.not_as_agreed("an order without a usable number"))?;
+    believe(answer, page, entries, sent)
+}
+
+/// The page with these entries, if it is what was agreed.
+fn believe<T>(
+    answer: &Answer,
+    page: PageOf<T>,
+    entries: Vec<Entry>,
+    sent: Option<&ContinuationToken>,
+) -> Result<Page, PullError> {
     check_page(&page, &entries, sent).map_err(|wrong| answer.not_as_agreed(wrong))?;
     let mut orders = Vec::with_capacity(entries.len());
     let mut unfit = Vec::new();
@@ -178,8 +195,8 @@ pub(super) fn history(answer: &Answer) -> Option<PullError> {
 ///
 /// # Errors
 /// What is wrong with it.
-fn check_page(
-    page: &RawPage,
+fn check_page<T>(
+    page: &PageOf<T>,
     entries: &[Entry],
     sent: Option<&ContinuationToken>,
 ) -> Result<(), String> {

@@ -32,6 +32,11 @@ pub(super) fn read(document: &str) -> Option<Entry> {
     Some(Err(Unfit { number, version, sequence_nr, reason, document: document.to_owned() }))
 }
 
+/// Whether an order that was read can be taken in.
+pub(super) fn is_fit(order: &Order) -> bool {
+    order.number > 0 && fault(order).is_none()
+}
+
 /// Which order it is.
 pub(super) fn number(entry: &Entry) -> i64 {
     entry.as_ref().map_or_else(|unfit| unfit.number, |order| order.number)

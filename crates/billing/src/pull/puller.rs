@@ -1,17 +1,19 @@
 //! The pull's two steps: draining the feed, and fetching a single order.
 
 use std::cmp::Ordering;
+use std::convert::Infallible;
+use std::future::pending;
 use std::sync::atomic::{self, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity};
-use futures_util::future::{OptionFuture, join};
 use kit::clock::SharedClock;
 use kit::http::health::Heartbeat;
 use kit::random::Random;
 use kit::telemetry::gauge_value;
-use tokio::sync::Notify;
+use tokio::select;
+use tokio::sync::{Notify, mpsc};
 
 use super::client::FeedClient;
 use super::watch::{self, Watch};
@@ -21,6 +23,10 @@ use crate::store::{Applied, PullState, Received, Store};
 /// How long the loop may be silent, besides its pauses and the time that an answer may take to arrive,
 /// before something is wrong with it: longer than a page may take to be taken in.
 const GRACE: Duration = Duration::from_mins(2);
+
+/// How many pages wait to be taken in, besides the one that is being taken in and the one that is being
+/// asked for: either side may take longer for a page now and then.
+const READ_AHEAD: usize = 1;
 
 /// Pulls from ordering: pages on a timer, single orders on demand.
 pub struct Puller {
@@ -54,6 +60,27 @@ pub(super) struct Ahead {
     /// What it was asked in. Whether that still holds, the store finds out when it takes the page in.
     pub(super) state: PullState,
     pub(super) answer: Result<Page, PullError>,
+}
+
+impl Ahead {
+    /// What to ask for the page behind; `None` when there is none.
+    fn next(&self) -> Option<PullState> {
+        let page = self.answer.as_ref().ok().filter(|page| page.has_more)?;
+        Some(PullState {
+            identity: Some(page.identity.clone()),
+            continuation_token: Some(page.continuation_token.clone()),
+            ..PullState::default()
+        })
+    }
+}
+
+/// Where following pages ended.
+enum End {
+    /// There is nothing more.
+    OfFeed,
+    /// Another process was faster, or an operator has set the token back: what was asked ahead is of no
+    /// use.
+    Superseded,
 }
 
 type Position = (Option<FeedIdentity>, Option<ContinuationToken>);
@@ -203,7 +230,8 @@ impl Puller {
         Ok(())
     }
 
-    /// Follows pages to the end of the feed. While a page is taken in, the one behind it is asked for.
+    /// Follows pages to the end of the feed, beginning with an answer that is here already, if there is
+    /// one.
     ///
     /// # Errors
     /// Why it stopped; pages applied until then stay applied.
@@ -214,44 +242,66 @@ impl Puller {
     ) -> Result<(), PullError> {
         let mut began_again = false;
         loop {
-            self.beat();
-            let Ahead { state, answer } = match ahead.take() {
+            let first = match ahead.take() {
                 Some(ahead) => ahead,
                 None => self.ask(self.store.pull_state().await?).await,
             };
-            let page = match check(&state, answer) {
+            let (pages, asked) = mpsc::channel(READ_AHEAD);
+            let drained = select! {
+                drained = self.take_in(asked, counts) => drained,
+                never = self.ask_ahead(first, pages) => match never {},
+            };
+            match drained {
                 // Once in a pull. A provider that resets again and again is at fault: it is asked
                 // again later, like after any other fault.
                 Err(PullError::Reset(identity)) if !began_again => {
                     self.adopt(&identity).await?;
                     began_again = true;
-                    continue;
                 }
-                page => page?,
-            };
-            let (has_more, is_empty) = (page.has_more, page.is_empty());
-            let next = PullState {
-                identity: Some(page.identity.clone()),
-                continuation_token: Some(page.continuation_token.clone()),
-                ..PullState::default()
-            };
-            let received = page.received(state.continuation_token);
-            let asking = OptionFuture::from(has_more.then(|| self.ask(next)));
-            let (applied, asked) = join(self.apply(&received), asking).await;
-            // Superseded: another process was faster, or an operator has set the token back. Then it
-            // goes on from there, and what was asked is of no use.
-            if let Some(page) = applied? {
-                *counts += page;
-                if !is_empty {
-                    self.watch.progressed();
-                }
-                self.watch.show_behind();
-                if !has_more {
-                    return Ok(());
-                }
-                ahead = asked;
+                Ok(End::Superseded) => {}
+                drained => return drained.map(|_| ()),
             }
         }
+    }
+
+    /// Asks for the pages behind `ahead` while those before are taken in. Does not return: whoever takes
+    /// them in knows when that is over.
+    async fn ask_ahead(&self, mut ahead: Ahead, pages: mpsc::Sender<Ahead>) -> Infallible {
+        loop {
+            let next = ahead.next();
+            if pages.send(ahead).await.is_err() {
+                break;
+            }
+            let Some(next) = next else { break };
+            ahead = self.ask(next).await;
+        }
+        drop(pages);
+        pending().await
+    }
+
+    /// Takes in pages, one after the other.
+    async fn take_in(
+        &self,
+        mut pages: mpsc::Receiver<Ahead>,
+        counts: &mut Counts,
+    ) -> Result<End, PullError> {
+        while let Some(Ahead { state, answer }) = pages.recv().await {
+            self.beat();
+            let page = check(&state, answer)?;
+            let (has_more, is_empty) = (page.has_more, page.is_empty());
+            let Some(page) = self.apply(&page.received(state.continuation_token)).await? else {
+                return Ok(End::Superseded);
+            };
+            *counts += page;
+            if !is_empty {
+                self.watch.progressed();
+            }
+            self.watch.show_behind();
+            if !has_more {
+                break;
+            }
+        }
+        Ok(End::OfFeed)
     }
 
     /// Asks for the page behind the token of `state`.

@@ -15,6 +15,9 @@ use super::error::{ORDERING, PullError};
 use crate::settings::SourceSettings;
 use crate::upstream::{self, Answer, Fault, Upstream};
 
+/// Up to so many bytes, a page is read within a fraction of a millisecond.
+const SHORT: usize = 32 * 1024;
+
 /// Carries a question to ordering and brings its answer back. What the answer means is for the
 /// client to say. The services have one, [`Http`]; a simulated network is another.
 #[async_trait]
@@ -86,13 +89,16 @@ impl Transport for Http {
         self.ordering.ask(request).await
     }
 
-    /// Reading a page keeps a processor busy for milliseconds: on a thread of its own, the page before
-    /// is taken in meanwhile.
+    /// Reading a long page keeps a processor busy for milliseconds: on a thread of its own, the page
+    /// before is taken in meanwhile. For a short one, changing threads takes longer than reading.
     async fn read_page(
         &self,
         answer: Answer,
         sent: Option<ContinuationToken>,
     ) -> Result<Page, PullError> {
+        if answer.size() <= SHORT {
+            return answer::page(&answer, sent.as_ref());
+        }
         let reading = spawn_blocking(move || answer::page(&answer, sent.as_ref()));
         // It can only fail by a panic, which is one here, too.
         reading.await.unwrap_or_else(|error| resume_unwind(error.into_panic()))

@@ -124,6 +124,11 @@ impl Answer {
         Self { system, headers, retry_after, body, status }
     }
 
+    /// How many bytes its body has.
+    pub fn size(&self) -> usize {
+        self.body.len()
+    }
+
     /// The document of a successful answer.
     ///
     /// # Errors

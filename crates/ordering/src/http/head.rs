@@ -47,6 +47,24 @@ pub(super) struct ReadyPage {
     /// Weak: the same page compressed is other bytes.
     pub(super) etag: String,
     pub(super) document: Bytes,
+    /// The page behind it at the moment at which it was read: empty. `None` when there was more, or when
+    /// it is empty itself.
+    behind: Option<Box<Self>>,
+}
+
+impl From<Page> for ReadyPage {
+    fn from(page: Page) -> Self {
+        let is_empty = page.orders == 0;
+        let behind = if is_empty { None } else { page.behind() };
+        Self {
+            continuation_token: page.continuation_token,
+            is_empty,
+            has_more: page.has_more,
+            etag: format!("W/\"{:x}\"", Sha256::digest(&page.document)),
+            document: Bytes::from(page.document),
+            behind: behind.map(|page| Box::new(page.into())),
+        }
+    }
 }
 
 impl Answer {
@@ -67,13 +85,7 @@ impl Answer {
 impl From<FeedAnswer> for Answer {
     fn from(answer: FeedAnswer) -> Self {
         match answer {
-            FeedAnswer::Page(page) => {
-                let Page { continuation_token, orders, has_more, document, .. } = page;
-                let etag = format!("W/\"{:x}\"", Sha256::digest(&document));
-                let document = Bytes::from(document);
-                let is_empty = orders == 0;
-                Self::Page(ReadyPage { continuation_token, is_empty, has_more, etag, document })
-            }
+            FeedAnswer::Page(page) => Self::Page(page.into()),
             FeedAnswer::Refused { identity, verdict } => Self::Refused { identity, verdict },
         }
     }
@@ -103,6 +115,9 @@ struct Slot {
 impl Head {
     /// The answer for `key` as somebody has read it since `generation` began, or as `read` now does. A
     /// reader that fails, or whose caller is gone, leaves it to the others.
+    ///
+    /// Who has got a page asks for the one behind it next. What was read tells already that it is empty,
+    /// and nobody reads it once more.
     pub(super) async fn answer<E, F>(
         &self,
         key: Key,
@@ -119,6 +134,9 @@ impl Head {
             }
             let answer = read().await;
             slot.has_failed.store(answer.is_err(), Ordering::Relaxed);
+            if let Ok(Answer::Page(page)) = &answer {
+                self.keep_behind(page, key.1, generation);
+            }
             answer.map_err(Some)
         });
         match reading.await {
@@ -157,6 +175,16 @@ impl Head {
         Some(Arc::clone(table.slots.entry(key.clone()).or_default()))
     }
 
+    /// Keeps the empty page behind `page`, unless somebody is reading it already.
+    fn keep_behind(&self, page: &ReadyPage, limit: i64, generation: u64) {
+        let Some(behind) = &page.behind else { return };
+        let key = (Some(behind.continuation_token.clone()), limit);
+        if let Some(slot) = self.slot(&key, generation) {
+            // Whoever is reading it reads the same.
+            let _ = slot.answer.set(Answer::Page((**behind).clone()));
+        }
+    }
+
     /// Takes the slot out, unless another is there already.
     fn forget(&self, key: &Key, slot: &Arc<Slot>) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -187,6 +215,7 @@ mod tests {
             has_more,
             etag: String::new(),
             document: Bytes::from(vec![b' '; bytes]),
+            behind: None,
         })
     }
 
@@ -219,6 +248,27 @@ mod tests {
         let head = Head::default();
         assert_eq!(ask(&head, 100, 0, page(false, 10)).await, (100, 1));
         assert_eq!(ask(&head, 100, 0, page(false, 10)).await, (100, 0), "until the next news");
+    }
+
+    #[tokio::test]
+    async fn the_page_behind_the_last_one_is_known_to_be_empty_until_the_next_news() {
+        let head = Head::default();
+        let Answer::Page(last) = page(false, 10) else { panic!("a page") };
+        let token = last.continuation_token.clone();
+        let empty = ReadyPage { is_empty: true, ..last.clone() };
+        let last = Answer::Page(ReadyPage { behind: Some(Box::new(empty)), ..last });
+        head.answer(key(1), 1, || async { Ok::<_, ()>(last.clone()) }).await.unwrap();
+
+        let reads = AtomicUsize::new(0);
+        for (generation, limit, expected) in [(1, 10, 0), (1, 11, 1), (2, 10, 2)] {
+            let read = || async {
+                reads.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, ()>(page(false, 10))
+            };
+            let answer = head.answer((Some(token.clone()), limit), generation, read).await.unwrap();
+            assert_eq!(answer.is_empty_page(), expected == 0);
+            assert_eq!(reads.load(Ordering::Relaxed), expected);
+        }
     }
 
     #[tokio::test]

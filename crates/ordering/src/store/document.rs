@@ -211,8 +211,19 @@ impl PageWriter {
             continuation_token: token,
             orders: self.orders,
             has_more,
+            last_sequence_nr: last,
             document: self.document,
         })
+    }
+}
+
+impl Page {
+    /// The page behind this one, as it was at that very moment: empty, with the same token. `None` when
+    /// there was more.
+    pub(crate) fn behind(&self) -> Option<Self> {
+        let empty = PageWriter::new(self.identity.clone(), self.last_sequence_nr, 0);
+        let empty = || empty.finish(self.continuation_token.clone(), false).ok();
+        if self.has_more { None } else { empty() }
     }
 }
 

@@ -270,6 +270,8 @@ pub struct Page {
     pub orders: usize,
     /// Whether there is more right now.
     pub has_more: bool,
+    /// The newest number given when it was read.
+    pub last_sequence_nr: SequenceNr,
     /// The JSON of a [`contract::feed::FeedPage`].
     pub document: Vec<u8>,
 }
