@@ -164,7 +164,8 @@ fn difference(stored: &str, current: &str) -> EpochReason {
     if rest(stored) == rest(current) { EpochReason::Failover } else { EpochReason::Restored }
 }
 
-fn read_state<B: Backend>(row: &Row<B>) -> Result<FeedState> {
+/// The state in a row of `feed_state`.
+pub(super) fn read_state<B: Backend>(row: &Row<B>) -> Result<FeedState> {
     let feed_id: String = row.get("feed_id")?;
     let damaged = |_| Error::Damaged(format!("{feed_id:?} is no feed id"));
     Ok(FeedState {

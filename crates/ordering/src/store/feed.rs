@@ -4,16 +4,12 @@ use std::time::Duration;
 
 use contract::feed::{ContinuationToken, FeedStatus, SequenceNr};
 use contract::time::Timestamp;
-use kit::db::{AssertSqlSafe, Backend, Result, Row, query};
+use kit::db::{Backend, Error, Result, Row, query};
 
-use super::document::{LINE_COLUMNS, LineDocument, ORDER_COLUMNS, PageWriter};
+use super::FeedAnswer;
 use super::epochs::{self, FeedState};
-use super::{FeedAnswer, orders};
+use super::page::PageWriter;
 use crate::feed::{Role, Verdict, judge};
-
-/// How many orders are read with one statement: a page of 1,000, the one behind it that tells whether
-/// there is more, and not a page of 5,000 before its size is looked at.
-const ROWS_AT_ONCE: usize = 1_001;
 
 /// How the feed is doing; `conn` reads one snapshot.
 pub(super) async fn status<B: Backend>(
@@ -47,9 +43,11 @@ pub(super) async fn unstamped_since<B: Backend>(
     row.map(|row| Ok(Timestamp::from_micros(row.get("unstamped_since")?))).transpose()
 }
 
-/// The page after `token`, of a provider in this `role`. `conn` must read one snapshot, by index:
-/// rows and lines of different moments would be an order that never was, and the counter of a later
-/// moment than the rows would skip those stamped in between.
+/// The page after `token`, of a provider in this `role`.
+///
+/// One statement reads all of it, and so of one moment: orders of different moments would be a state
+/// that never was, and the counter of a later moment than the orders would skip those stamped in
+/// between. `conn` must read by index.
 pub(super) async fn page<B: Backend>(
     conn: &mut B::Connection,
     role: Role,
@@ -57,7 +55,9 @@ pub(super) async fn page<B: Backend>(
     limit: i64,
     max_bytes: usize,
 ) -> Result<FeedAnswer> {
-    let FeedState { identity, last, .. } = epochs::state::<B>(conn).await?;
+    let rows = rows_after::<B>(conn, token, limit, max_bytes).await?;
+    let first = rows.first().ok_or_else(|| Error::Damaged("no state of the feed".to_owned()))?;
+    let FeedState { identity, last, .. } = epochs::read_state(first)?;
     let after = match judge(token, &identity, last, role) {
         Verdict::Continue(after) => after,
         Verdict::Lagging(token) => {
@@ -67,7 +67,7 @@ pub(super) async fn page<B: Backend>(
         verdict => return Ok(FeedAnswer::Refused { identity, verdict }),
     };
     let mut page = PageWriter::new(identity.clone(), last, max_bytes);
-    let has_more = fill::<B>(conn, &mut page, after, limit).await?;
+    let has_more = fill(&mut page, &rows)?;
     let token = ContinuationToken {
         feed_id: identity.feed_id,
         epoch: identity.epoch,
@@ -76,67 +76,70 @@ pub(super) async fn page<B: Backend>(
     Ok(FeedAnswer::Page(page.finish(token, has_more)?))
 }
 
-/// Adds the orders behind `after`, as many as `limit` and the page allow, but at least one; whether
-/// there are more behind them.
-async fn fill<B: Backend>(
-    conn: &mut B::Connection,
-    page: &mut PageWriter,
-    mut after: SequenceNr,
-    limit: i64,
-) -> Result<bool> {
-    let limit = usize::try_from(limit).unwrap_or(0);
-    loop {
-        let room = limit - page.orders();
-        // One more than there is room for tells whether there is more.
-        let asked = ROWS_AT_ONCE.min(room + 1);
-        let rows = rows_after::<B>(conn, after, asked).await?;
-        let fitting = &rows[..room.min(rows.len())];
-        if !add::<B>(conn, page, fitting).await? || fitting.len() < rows.len() {
+/// Adds the orders in these rows; whether there are more behind those that fit.
+fn fill<B: Backend>(page: &mut PageWriter, rows: &[Row<B>]) -> Result<bool> {
+    let orders = rows.iter().filter_map(|row| read(row).transpose());
+    let mut orders = orders.collect::<Result<Vec<_>>>()?;
+    // They come like this, but nobody has promised it.
+    orders.sort_unstable_by_key(|order| order.place);
+    page.reserve(orders.len(), orders.iter().map(|order| order.document.len()).sum());
+    let mut has_more = false;
+    for Found { place, document, has_next } in orders {
+        if !page.add(place, document)? {
             return Ok(true);
         }
-        match page.last() {
-            Some(last) if rows.len() == asked => after = last,
-            _ => return Ok(false),
-        }
+        has_more = has_next;
     }
+    Ok(has_more)
 }
 
-/// The first `count` orders behind `after`, without their lines. A change that waits for its number is
-/// read under the one before.
+/// The state of the feed, and beside it the first `limit` orders behind `token` if they do not take more
+/// than `max_bytes`: without documents beyond that, of which a page of 5,000 could bring gigabytes. A
+/// change that waits for its number is read under the one before.
 async fn rows_after<B: Backend>(
     conn: &mut B::Connection,
-    after: SequenceNr,
-    count: usize,
+    token: Option<&ContinuationToken>,
+    limit: i64,
+    max_bytes: usize,
 ) -> Result<Vec<Row<B>>> {
-    let sql = format!(
-        "select {ORDER_COLUMNS} from orders where feed_sequence_nr > $1 \
-         order by feed_sequence_nr limit $2"
-    );
-    let count = i64::try_from(count).unwrap_or(i64::MAX);
-    query::<B>(AssertSqlSafe(sql)).bind(after.0).bind(count).fetch_all(conn).await
+    let after = token.map_or(SequenceNr::BEGINNING, |token| token.sequence_nr);
+    query::<B>(
+        "select place, document, next, feed_id, epoch, last_sequence_nr, last_tick_at \
+         from feed_state left join ( \
+           select place, document, \
+             row_number() over (order by place) as count, \
+             lead(place) over (order by place) as next, \
+             sum(octet_length(document)) over (order by place) - octet_length(document) as before \
+           from ( \
+             select orders.feed_sequence_nr as place, document \
+             from orders cross join feed_documents \
+             where feed_sequence_nr > $1 and feed_documents.number = orders.number \
+             order by feed_sequence_nr limit $2 + 1 \
+           ) as behind \
+         ) as found on count <= $2 and before <= $3 \
+         where id = 1",
+    )
+    .bind(after.0)
+    .bind(limit)
+    .bind(i64::try_from(max_bytes).unwrap_or(i64::MAX))
+    .fetch_all(conn)
+    .await
 }
 
-/// Adds the orders in these rows with their lines; `false` when not all of them fit.
-async fn add<B: Backend>(
-    conn: &mut B::Connection,
-    page: &mut PageWriter,
-    mut rows: &[Row<B>],
-) -> Result<bool> {
-    while !rows.is_empty() {
-        let (chunk, numbers) = orders::next_chunk(&mut rows, number_and_line_count)?;
-        let lines = orders::lines::<B>(conn, LINE_COLUMNS, numbers).await?;
-        let lines = LineDocument::read_all(&lines)?;
-        for row in chunk {
-            if !page.add(row, &lines)? {
-                return Ok(false);
-            }
-        }
-    }
-    Ok(true)
+/// An order of a page.
+struct Found<'r> {
+    place: SequenceNr,
+    document: &'r str,
+    /// Whether there is an order behind it.
+    has_next: bool,
 }
 
-/// Of a row of [`ORDER_COLUMNS`].
-fn number_and_line_count<B: Backend>(row: &Row<B>) -> Result<(i64, i64)> {
+/// The order in a row of [`rows_after`]; `None` when there is none behind the token: the state has a row
+/// all the same.
+fn read<B: Backend>(row: &Row<B>) -> Result<Option<Found<'_>>> {
     let mut columns = row.columns();
-    Ok((columns.take()?, columns.take()?))
+    let (place, document) = (columns.take::<Option<i64>>()?, columns.text_or_null()?);
+    let has_next = columns.take::<Option<i64>>()?.is_some();
+    let found = |(place, document)| Found { place: SequenceNr(place), document, has_next };
+    Ok(place.zip(document).map(found))
 }

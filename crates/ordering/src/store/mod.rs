@@ -6,12 +6,13 @@
 mod checksums;
 mod commit;
 mod customers;
-mod document;
+mod documents;
 mod epochs;
 mod feed;
 mod history;
 mod idempotency;
 mod orders;
+mod page;
 mod sequencer;
 mod single;
 mod sql;

@@ -9,7 +9,6 @@ use kit::db::{AssertSqlSafe, Backend, Batch, Query, Result, Row, query};
 
 use super::OrderFilter;
 use super::customers::read_address;
-use super::document::LINE_COLUMNS;
 use super::history::parse_state;
 
 /// A `select` of orders without their lines, to which conditions on `o` may be added.
@@ -134,55 +133,27 @@ fn escape_like(text: &str) -> String {
     text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
 }
 
-/// How many lines are read with one statement: few pages need a second one, and a page of orders
-/// with 2,000 lines each is not read into memory whole before its size is looked at.
+/// How many lines are read with one statement: of orders with 2,000 lines each, thousands are not read
+/// into memory at once.
 const LINES_AT_ONCE: i64 = 5_000;
 
-/// The first of these rows, as many as have lines that are read at once but at least one, with the
-/// numbers of their orders; `rows` then holds the others. `look` tells an order's number and how many
-/// lines it has.
-pub(super) fn next_chunk<'r, B: Backend>(
-    rows: &mut &'r [Row<B>],
-    look: fn(&Row<B>) -> Result<(i64, i64)>,
-) -> Result<(&'r [Row<B>], Vec<i64>)> {
-    let mut numbers = Vec::with_capacity(rows.len());
-    let mut lines = 0;
-    for row in *rows {
-        let (number, count) = look(row)?;
-        lines += count;
-        if lines > LINES_AT_ONCE && !numbers.is_empty() {
-            break;
-        }
-        numbers.push(number);
-    }
-    let (chunk, rest) = rows.split_at(numbers.len());
-    *rows = rest;
-    Ok((chunk, numbers))
-}
-
-/// The first orders in `rows`, of [`SELECT`], with their lines, as [`next_chunk`] takes them; `rows`
-/// then holds the others. Empty when `rows` is.
+/// The first orders in `rows`, of [`SELECT`], with their lines: as many as have lines that are read at
+/// once, but at least one; `rows` then holds the others. Empty when `rows` is.
 pub(super) async fn take_chunk<B: Backend>(
     conn: &mut B::Connection,
     rows: &mut &[Row<B>],
 ) -> Result<Vec<Order>> {
-    let look = |row: &Row<B>| Ok((row.get("number")?, row.get("line_count")?));
-    let (chunk, _) = next_chunk(rows, look)?;
-    let mut orders = chunk.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let (mut orders, mut lines) = (Vec::with_capacity(rows.len()), 0);
+    for row in *rows {
+        lines += row.get::<i64>("line_count")?;
+        if lines > LINES_AT_ONCE && !orders.is_empty() {
+            break;
+        }
+        orders.push(read(row)?);
+    }
+    *rows = &rows[orders.len()..];
     add_lines::<B>(conn, &mut orders).await?;
     Ok(orders)
-}
-
-/// These columns of the lines of all orders with these numbers, in any order, with one statement.
-pub(super) async fn lines<B: Backend>(
-    conn: &mut B::Connection,
-    columns: &str,
-    numbers: Vec<i64>,
-) -> Result<Vec<Row<B>>> {
-    let found = B::rows_by_key("order_lines", "order_number", "line_no");
-    let sql = format!("select {columns} from {found}");
-    let numbers = Batch::new().int("number", numbers);
-    query::<B>(AssertSqlSafe(sql)).bind_batch(numbers).fetch_all(conn).await
 }
 
 /// Reads the lines of all these orders with one statement.
@@ -190,8 +161,14 @@ async fn add_lines<B: Backend>(conn: &mut B::Connection, orders: &mut [Order]) -
     if orders.is_empty() {
         return Ok(());
     }
-    let numbers = orders.iter().map(|order| order.number).collect();
-    let rows = lines::<B>(conn, LINE_COLUMNS, numbers).await?;
+    let numbers = Batch::new().int("number", orders.iter().map(|order| order.number));
+    let found = B::rows_by_key("order_lines", "order_number", "line_no");
+    let sql = format!(
+        "select order_number, line_no, sku, description, quantity, unit_price_minor, \
+           tax_basis_points \
+         from {found}"
+    );
+    let rows = query::<B>(AssertSqlSafe(sql)).bind_batch(numbers).fetch_all(conn).await?;
     let mut lines: HashMap<i64, Vec<Line>> = HashMap::with_capacity(orders.len());
     for row in &rows {
         let mut columns = row.columns();

@@ -4,7 +4,7 @@ use contract::order::{Address, Customer, Line, Order, OrderState};
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Batch, Error, Result, query};
 
-use super::{customers, transactions};
+use super::{customers, documents, transactions};
 use crate::scope::{Action, Committed, Plan, PlannedOrder};
 
 /// Writes everything that is planned. What it changes is locked by this transaction.
@@ -21,6 +21,7 @@ pub(super) async fn plan<B: Backend>(
     let updated: Vec<_> = orders.iter().filter(|order| is_changed(order)).collect();
     update::<B>(conn, &updated).await?;
     replace_lines::<B>(conn, &orders).await?;
+    documents::write::<B>(conn, &orders).await?;
     record::<B>(conn, &orders).await?;
     transactions::record::<B>(conn, &transaction, at, &customers, &orders).await?;
     Ok(Committed {

@@ -87,11 +87,12 @@ impl Fixture {
 
     /// Every row of every table, as it stands.
     pub(crate) async fn dump(&self) -> Vec<String> {
-        const TABLES: [&str; 11] = [
+        const TABLES: [&str; 12] = [
             "customers",
             "orders",
             "order_lines",
             "order_versions",
+            "feed_documents",
             "transactions",
             "transaction_entities",
             "idempotency_keys",
