@@ -67,7 +67,7 @@ pub(super) async fn page<B: Backend>(
         verdict => return Ok(FeedAnswer::Refused { identity, verdict }),
     };
     let mut page = PageWriter::new(identity.clone(), last, max_bytes);
-    let has_more = fill(&mut page, &rows)?;
+    let has_more = fill(&mut page, &rows, limit)?;
     let token = ContinuationToken {
         feed_id: identity.feed_id,
         epoch: identity.epoch,
@@ -76,26 +76,26 @@ pub(super) async fn page<B: Backend>(
     Ok(FeedAnswer::Page(page.finish(token, has_more)?))
 }
 
-/// Adds the orders in these rows; whether there are more behind those that fit.
-fn fill<B: Backend>(page: &mut PageWriter, rows: &[Row<B>]) -> Result<bool> {
+/// Adds the orders in these rows, at most `limit`; whether there are more behind those that fit.
+fn fill<B: Backend>(page: &mut PageWriter, rows: &[Row<B>], limit: i64) -> Result<bool> {
     let orders = rows.iter().filter_map(|row| read(row).transpose());
     let mut orders = orders.collect::<Result<Vec<_>>>()?;
     // They come like this, but nobody has promised it.
-    orders.sort_unstable_by_key(|order| order.place);
-    page.reserve(orders.len(), orders.iter().map(|order| order.document.len()).sum());
-    let mut has_more = false;
-    for Found { place, document, has_next } in orders {
-        if !page.add(place, document)? {
+    orders.sort_unstable_by_key(|(place, _)| *place);
+    let room = orders.len().min(usize::try_from(limit).unwrap_or(0));
+    page.reserve(room, orders[..room].iter().map(|(_, document)| document.len()).sum());
+    for (place, document) in &orders[..room] {
+        if !page.add(*place, document)? {
             return Ok(true);
         }
-        has_more = has_next;
     }
-    Ok(has_more)
+    Ok(room < orders.len())
 }
 
-/// The state of the feed, and beside it the first `limit` orders behind `token` if they do not take more
-/// than `max_bytes`: without documents beyond that, of which a page of 5,000 could bring gigabytes. A
-/// change that waits for its number is read under the one before.
+/// The state of the feed, and beside it the orders behind `token`: `limit` and the one behind these, which
+/// tells whether there is more, unless those before take more than `max_bytes` already, and it is known.
+/// A page of 5,000 large orders would else bring gigabytes. A change that waits for its number is read
+/// under the one before.
 async fn rows_after<B: Backend>(
     conn: &mut B::Connection,
     token: Option<&ContinuationToken>,
@@ -104,42 +104,30 @@ async fn rows_after<B: Backend>(
 ) -> Result<Vec<Row<B>>> {
     let after = token.map_or(SequenceNr::BEGINNING, |token| token.sequence_nr);
     query::<B>(
-        "select place, document, next, feed_id, epoch, last_sequence_nr, last_tick_at \
+        "select place, document, feed_id, epoch, last_sequence_nr, last_tick_at \
          from feed_state left join ( \
-           select place, document, \
-             row_number() over (order by place) as count, \
-             lead(place) over (order by place) as next, \
-             sum(octet_length(document)) over (order by place) - octet_length(document) as before \
+           select place, document, sum(octet_length(document)) over ( \
+             order by place rows between unbounded preceding and 2 preceding) as bytes_before \
            from ( \
              select orders.feed_sequence_nr as place, document \
              from orders cross join feed_documents \
              where feed_sequence_nr > $1 and feed_documents.number = orders.number \
-             order by feed_sequence_nr limit $2 + 1 \
+             order by feed_sequence_nr limit $2 \
            ) as behind \
-         ) as found on count <= $2 and before <= $3 \
+         ) as found on coalesce(bytes_before, 0) <= $3 \
          where id = 1",
     )
     .bind(after.0)
-    .bind(limit)
+    .bind(limit.saturating_add(1))
     .bind(i64::try_from(max_bytes).unwrap_or(i64::MAX))
     .fetch_all(conn)
     .await
 }
 
-/// An order of a page.
-struct Found<'r> {
-    place: SequenceNr,
-    document: &'r str,
-    /// Whether there is an order behind it.
-    has_next: bool,
-}
-
-/// The order in a row of [`rows_after`]; `None` when there is none behind the token: the state has a row
-/// all the same.
-fn read<B: Backend>(row: &Row<B>) -> Result<Option<Found<'_>>> {
+/// The place and the document in a row of [`rows_after`]; `None` when there is no order behind the token:
+/// the state has a row all the same.
+fn read<B: Backend>(row: &Row<B>) -> Result<Option<(SequenceNr, &str)>> {
     let mut columns = row.columns();
-    let (place, document) = (columns.take::<Option<i64>>()?, columns.text_or_null()?);
-    let has_next = columns.take::<Option<i64>>()?.is_some();
-    let found = |(place, document)| Found { place: SequenceNr(place), document, has_next };
-    Ok(place.zip(document).map(found))
+    let place = columns.take::<Option<i64>>()?.map(SequenceNr);
+    Ok(place.zip(columns.text_or_null()?))
 }
