@@ -161,20 +161,17 @@ impl fmt::Display for InvoiceState {
 pub enum Effect<'a> {
     /// Nothing: the invoice says already what the order says.
     None,
-    /// The order has no live invoice (one that awaits approval or is approved), and needs one.
+    /// The order has no invoice that stands for it, and needs one.
     Create,
-    /// The invoice awaits approval: it is computed anew in place.
-    Recompute(&'a Invoice),
-    /// The invoice awaits approval, and the order is gone.
-    Withdraw(&'a Invoice),
     /// The invoice is approved, and the order is gone.
     Credit(&'a Invoice),
     /// The invoice is approved, and the order was changed: credited, a new one awaits approval.
     CreditAndReplace(&'a Invoice),
 }
 
-/// What `order`, newly received, means for `last`: its live invoice, of which it has at most one;
-/// else its expired one, when no other was computed from it since; else `None`.
+/// What `order`, newly received, means for `last`: its approved invoice, of which it has at most one;
+/// else its expired one, when no other was computed from it since; else `None`. An invoice that awaits
+/// approval is not asked about: it says what its order says, and ends when that is deleted.
 pub fn effect<'a>(order: &Order, last: Option<&'a Invoice>) -> Effect<'a> {
     use InvoiceState as State;
     let deleted = order.is_deleted();
@@ -186,8 +183,7 @@ pub fn effect<'a>(order: &Order, last: Option<&'a Invoice>) -> Effect<'a> {
         // A re-read brings what is known already, under a new epoch: no invoice is touched, and
         // what nobody approved in time does not ask for approval again.
         _ if !deleted && !came_back && says_the_same(order, last) => Effect::None,
-        State::AwaitingApproval if deleted => Effect::Withdraw(last),
-        State::AwaitingApproval => Effect::Recompute(last),
+        State::AwaitingApproval => Effect::None,
         State::Approved if deleted => Effect::Credit(last),
         State::Approved => Effect::CreditAndReplace(last),
         State::Withdrawn | State::Credited | State::Expired if deleted => Effect::None,
@@ -305,30 +301,25 @@ mod tests {
     }
 
     #[test]
-    fn an_invoice_follows_its_order_until_it_is_approved() {
+    fn an_approved_invoice_is_credited_when_its_order_changes() {
         let first = order(OrderState::Confirmed, 1, 1);
-        let open = invoice(InvoiceState::AwaitingApproval, &first);
         let approved = invoice(InvoiceState::Approved, &first);
 
         let changed = order(OrderState::Confirmed, 2, 5);
-        assert_eq!(effect(&changed, Some(&open)), Effect::Recompute(&open));
         assert_eq!(effect(&changed, Some(&approved)), Effect::CreditAndReplace(&approved));
 
         let deleted = order(OrderState::Deleted, 2, 1);
-        assert_eq!(effect(&deleted, Some(&open)), Effect::Withdraw(&open));
         assert_eq!(effect(&deleted, Some(&approved)), Effect::Credit(&approved));
     }
 
     #[test]
     fn what_an_invoice_says_already_does_not_touch_it() {
         let known = order(OrderState::Confirmed, 3, 1);
-        for state in [InvoiceState::AwaitingApproval, InvoiceState::Approved] {
-            let live = invoice(state, &known);
-            assert_eq!(effect(&known, Some(&live)), Effect::None);
-            // Another history may give the same version to another content.
-            let other = order(OrderState::Confirmed, 3, 2);
-            assert_ne!(effect(&other, Some(&live)), Effect::None);
-        }
+        let approved = invoice(InvoiceState::Approved, &known);
+        assert_eq!(effect(&known, Some(&approved)), Effect::None);
+        // Another history may give the same version to another content.
+        let other = order(OrderState::Confirmed, 3, 2);
+        assert_ne!(effect(&other, Some(&approved)), Effect::None);
     }
 
     #[test]

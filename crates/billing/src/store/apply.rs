@@ -9,19 +9,21 @@
 //! 1. `pull_state` is locked by a page, so pages of two processes queue here, and the second finds
 //!    the token moved. An order pulled by number only looks, so that it waits for no page.
 //! 2. The upsert locks the orders' rows by rising number, the same order everywhere. Its guard
-//!    compares with the row as it is once it is locked. From here on nobody else changes the
-//!    invoices of these orders but by approving them.
+//!    compares with the row as it is once it is locked, and waits for an approval under way, which holds
+//!    it. A draft is part of the row, and follows with it. From here on nobody else changes the
+//!    invoices of these orders. What a deleted order's draft says is kept before.
 //! 3. Orders that cannot be taken in are put aside, and those that fit by now let out; see
 //!    [`super::quarantine`] for why nothing has to be locked for it.
-//! 4. The live invoices are read and locked in a later statement, which sees every invoice that an
-//!    earlier holder of the order's row left behind, and waits for an approval under way.
+//! 4. Invoices that are no drafts are read and locked in a later statement, which sees every invoice
+//!    that an earlier holder of the order's row left behind.
 
 use contract::time::Timestamp;
 use kit::db::{Backend, Result};
 use kit::random::Random;
 
+use super::orders::Upserted;
 use super::pull_state::{self, Verdict};
-use super::{Applied, Received, RowVersion, checksums, follow, orders, quarantine};
+use super::{Applied, Received, RowVersion, checksums, drafts, follow, orders, quarantine};
 use crate::pull::Counts;
 
 /// Takes in an answer. The transaction may be committed only when it is [`Applied::Done`].
@@ -79,16 +81,19 @@ async fn take_in<B: Backend>(
     at: Timestamp,
 ) -> Result<Applied> {
     let mut counts = Counts { pages: i64::from(received.advance.is_some()), ..Counts::default() };
-    let stored = orders::upsert::<B>(conn, received, at).await?;
+    drafts::withdraw_deleted::<B>(conn, received, at).await?;
+    let Upserted { stored, any_aside } = orders::upsert::<B>(conn, received, random, at).await?;
     for order in &received.orders {
         match stored.get(&order.number) {
             None => counts.unchanged += 1,
             Some(_) if order.is_deleted() => counts.removed += 1,
-            Some(&orders::INSERTED) => counts.new += 1,
+            Some(stored) if stored.revision == orders::INSERTED => counts.new += 1,
             Some(_) => counts.changed += 1,
         }
     }
-    quarantine::release::<B>(conn, received).await?;
+    if any_aside {
+        quarantine::release::<B>(conn, received).await?;
+    }
     counts.quarantined = quarantine::put_aside::<B>(conn, received, at).await?;
     // Of the others, something newer is here already.
     let unfit = i64::try_from(received.unfit.len()).unwrap_or(i64::MAX);

@@ -7,10 +7,11 @@ use contract::feed::Epoch;
 use contract::order::{Order, OrderState};
 use kit::db::{AssertSqlSafe, Backend, Batch, Result, Row, query};
 
-use super::{OrderCopy, RowVersion, json};
+use super::{OrderCopy, RowVersion, orders};
 
 /// What [`read`] needs.
-const COLUMNS: &str = "orders.number, epoch, version, revision, state, missing_at_source, document";
+const COLUMNS: &str = "orders.number, epoch, version, revision, state, missing_at_source, document, \
+    confirmed_sequence_nr";
 
 /// Copies with these numbers, by rising number, at most `limit`.
 pub(super) async fn within<B: Backend>(
@@ -75,7 +76,7 @@ fn read<B: Backend>(row: &Row<B>) -> Result<OrderCopy> {
     let number = row.get("number")?;
     let version = row.get("version")?;
     let state: String = row.get("state")?;
-    let order: Option<Order> = json::read(&row.get::<String>("document")?).ok();
+    let order = orders::read_document(row).ok();
     let is_tombstone = state == OrderState::Deleted.as_str();
     Ok(OrderCopy {
         number,

@@ -75,7 +75,7 @@ pub(super) async fn record<B: Backend>(
     ending: &Ending,
     at: Timestamp,
 ) -> Result<bool> {
-    if lock::<B>(conn, &attempt.invoice_id).await?.is_none() {
+    if invoices::lock::<B>(conn, &attempt.invoice_id).await?.is_none() {
         return Ok(false);
     }
     let (state, fault, next_attempt_at) = match ending {
@@ -116,7 +116,13 @@ pub(super) async fn redispatch<B: Backend>(
     expected: Option<&IfMatch>,
     at: Timestamp,
 ) -> Result<Redispatch> {
-    let Some(invoice) = lock::<B>(conn, id).await? else { return Ok(Redispatch::NotFound) };
+    let Some(invoice) = invoices::lock::<B>(conn, id).await? else {
+        // A draft has no dispatch.
+        let draft = invoices::get::<B>(conn, id).await?;
+        return Ok(
+            draft.map_or(Redispatch::NotFound, |draft| Redispatch::WrongState(draft.dispatch))
+        );
+    };
     // Before the version, which counts only where the wish could be granted at all (RFC 9110,
     // section 13.2.1).
     if invoice.dispatch != Some(DispatchState::Failed) {
@@ -134,11 +140,6 @@ pub(super) async fn redispatch<B: Backend>(
     let detail = detail::<B>(conn, id).await?;
     let detail = detail.ok_or_else(|| Error::Damaged("the invoice is gone".to_owned()))?;
     Ok(Redispatch::Pending(Box::new(detail)))
-}
-
-/// The invoice with this id, locked until the transaction ends.
-async fn lock<B: Backend>(conn: &mut B::Connection, id: &str) -> Result<Option<Invoice>> {
-    invoices::find::<B>(conn, id, B::FOR_UPDATE).await
 }
 
 async fn set_state<B: Backend>(
@@ -161,7 +162,7 @@ pub(super) async fn detail<B: Backend>(
     // One statement, so that all of it is of one version.
     let sql = format!(
         "select {}, computed_at, failures, next_attempt_at, fault, delivered_at
-         from invoices left join dispatches on invoice_id = id where id = $1",
+         from all_invoices left join dispatches on invoice_id = id where id = $1",
         invoices::COLUMNS
     );
     let row = query::<B>(AssertSqlSafe(sql)).bind(storable(id)).fetch_optional(conn).await?;

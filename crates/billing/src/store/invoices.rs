@@ -1,33 +1,38 @@
-//! Invoices: lists, lookups and approving.
+//! Invoices: lists and lookups, whether they are drafts or rows of their own.
 
 use std::collections::HashMap;
 
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Batch, Error, Result, Row, query};
-use kit::http::etag::IfMatch;
 
 use super::sql::storable;
-use super::{AfterApproval, Approval, InvoiceFilter, dispatches, json, numbers, quarantine};
+use super::{InvoiceFilter, drafts, json};
 use crate::dispatch::DispatchState;
-use crate::invoice::{Invoice, InvoiceState, Series};
+use crate::invoice::{Invoice, InvoiceState};
 
-/// What [`read`] needs.
+/// What [`read`] needs, of `all_invoices`.
 pub(super) const COLUMNS: &str = "id, version, number, order_number, order_version, state, customer, currency, \
     net_minor, tax_minor, total_minor, lines, created_at, approved_at, closed_at, \
-    replaces, credit_note_number, dispatch, order_was_lost";
+    replaces, credit_note_number, dispatch, order_was_lost, document";
+
+/// What [`read`] needs, of `invoices`, where there are no drafts.
+pub(super) const FROZEN: &str = "id, version, number, order_number, order_version, state, customer, currency, \
+    net_minor, tax_minor, total_minor, lines, created_at, approved_at, closed_at, \
+    replaces, credit_note_number, dispatch, order_was_lost, null as document";
 
 /// The invoice with this id.
 pub(super) async fn get<B: Backend>(conn: &mut B::Connection, id: &str) -> Result<Option<Invoice>> {
-    find::<B>(conn, id, "").await
+    let sql = format!("select {COLUMNS} from all_invoices where id = $1");
+    let row = query::<B>(AssertSqlSafe(sql)).bind(storable(id)).fetch_optional(conn).await?;
+    row.as_ref().map(read).transpose()
 }
 
-/// The invoice with this id; `lock` ends the statement.
-pub(super) async fn find<B: Backend>(
+/// The invoice with this id, unless it is a draft; locked until the transaction ends.
+pub(super) async fn lock<B: Backend>(
     conn: &mut B::Connection,
     id: &str,
-    lock: &str,
 ) -> Result<Option<Invoice>> {
-    let sql = format!("select {COLUMNS} from invoices where id = $1{lock}");
+    let sql = format!("select {FROZEN} from invoices where id = $1{}", B::FOR_UPDATE);
     let row = query::<B>(AssertSqlSafe(sql)).bind(storable(id)).fetch_optional(conn).await?;
     row.as_ref().map(read).transpose()
 }
@@ -39,7 +44,7 @@ pub(super) async fn list<B: Backend>(
     limit: i64,
 ) -> Result<Vec<Invoice>> {
     // Only the conditions that are asked for, so that each list has the index that fits it.
-    let mut sql = format!("select {COLUMNS} from invoices where true");
+    let mut sql = format!("select {COLUMNS} from all_invoices where true");
     if filter.state.is_some() {
         sql += " and state = $1";
     }
@@ -72,7 +77,7 @@ pub(super) async fn of_orders<B: Backend>(
     let batch = Batch::new().int("of_order", orders.iter().copied());
     // SQLite reads a cross join from left to right; for PostgreSQL it is a join like any other.
     let sql = format!(
-        "select {COLUMNS} from {} cross join invoices
+        "select {COLUMNS} from {} cross join all_invoices
          where order_number = of_order order by id desc",
         batch.table::<B>(1)
     );
@@ -84,9 +89,13 @@ pub(super) async fn of_orders<B: Backend>(
 pub(super) async fn count_by_state<B: Backend>(
     conn: &mut B::Connection,
 ) -> Result<Vec<(InvoiceState, i64)>> {
-    let rows = query::<B>("select state, count(*) as invoices from invoices group by state")
-        .fetch_all(conn)
-        .await?;
+    let rows = query::<B>(
+        "select state, count(*) as invoices from invoices group by state
+         union all
+         select 'awaiting_approval', count(*) from orders where invoice_id is not null",
+    )
+    .fetch_all(conn)
+    .await?;
     let mut counts = HashMap::new();
     for row in &rows {
         counts.insert(state(row)?, row.get("invoices")?);
@@ -95,101 +104,13 @@ pub(super) async fn count_by_state<B: Backend>(
     Ok(InvoiceState::ALL.map(count).to_vec())
 }
 
-/// Approves an invoice that awaits approval.
-///
-/// The number is taken while the invoice is locked and nothing can go wrong any more but the
-/// database itself; a rollback gives it back.
-pub(super) async fn approve<B: Backend>(
-    conn: &mut B::Connection,
-    id: &str,
-    expected: Option<&IfMatch>,
-    then: AfterApproval,
-    at: Timestamp,
-) -> Result<Approval> {
-    let sql = format!(
-        "select {COLUMNS}, approved_version,
-                (select missing_at_source and kept_at is null from orders
-                 where orders.number = order_number) as is_undecided,
-                exists (select 1 from quarantine
-                        where quarantine.number = order_number and {}) as quarantined
-         from invoices where id = $1{}",
-        quarantine::in_force(),
-        B::FOR_UPDATE
-    );
-    let row = query::<B>(AssertSqlSafe(sql)).bind(storable(id)).fetch_optional(conn).await?;
-    let Some(row) = row else { return Ok(Approval::NotFound) };
-    let invoice = read(&row)?;
-    // What cannot succeed in any version comes before the version (RFC 9110, section 13.2.1).
-    let seen = match invoice.state {
-        InvoiceState::AwaitingApproval if row.get("is_undecided")? => {
-            return Ok(Approval::MissingAtSource(Box::new(invoice)));
-        }
-        InvoiceState::AwaitingApproval if row.get("quarantined")? => {
-            return Ok(Approval::Quarantined(Box::new(invoice)));
-        }
-        InvoiceState::AwaitingApproval => invoice.version,
-        // An approved invoice changes only with its dispatch: a repeated approval names any version
-        // from the one that it approved on. That is not known of an invoice that a process of an
-        // earlier version approved, and nothing has changed since.
-        InvoiceState::Approved => {
-            row.get::<Option<i64>>("approved_version")?.unwrap_or(invoice.version) - 1
-        }
-        InvoiceState::Withdrawn | InvoiceState::Credited | InvoiceState::Expired => {
-            let replacement = replacement::<B>(conn, &invoice).await?.map(Box::new);
-            return Ok(Approval::Closed { invoice: Box::new(invoice), replacement });
-        }
-    };
-    let mut versions = seen..=invoice.version;
-    if expected.is_some_and(|expected| !versions.any(|version| expected.allows(version))) {
-        return Ok(Approval::VersionConflict(Box::new(invoice)));
-    }
-    if invoice.state == InvoiceState::Approved {
-        return Ok(Approval::Approved(Box::new(invoice)));
-    }
-    let number = numbers::take::<B>(conn, Series::Invoice, at.year(), 1).await?.next();
-    let approved = Invoice {
-        version: invoice.version + 1,
-        state: InvoiceState::Approved,
-        number,
-        approved_at: Some(at),
-        dispatch: (then == AfterApproval::Dispatch).then_some(DispatchState::Pending),
-        ..invoice
-    };
-    query::<B>(
-        "update invoices set version = $1, state = $2, number = $3, approved_at = $4,
-                             approved_version = $1, dispatch = $5
-         where id = $6",
-    )
-    .bind(approved.version)
-    .bind(approved.state.as_str().to_owned())
-    .bind(approved.number.clone())
-    .bind(at.micros())
-    .bind(approved.dispatch.map(|state| state.as_str().to_owned()))
-    .bind(approved.id.clone())
-    .execute_exactly(1, conn)
-    .await?;
-    if then == AfterApproval::Dispatch {
-        dispatches::insert::<B>(conn, &approved, at).await?;
-    }
-    Ok(Approval::Approved(Box::new(approved)))
-}
-
-/// The invoice that replaces `credited`.
-async fn replacement<B: Backend>(
-    conn: &mut B::Connection,
-    credited: &Invoice,
-) -> Result<Option<Invoice>> {
-    let sql = format!("select {COLUMNS} from invoices where order_number = $1 and replaces = $2");
-    let row = query::<B>(AssertSqlSafe(sql))
-        .bind(credited.order_number)
-        .bind(credited.id.clone())
-        .fetch_optional(conn)
-        .await?;
-    row.as_ref().map(read).transpose()
-}
-
-/// The invoice of a row with [`COLUMNS`].
+/// The invoice of a row with [`COLUMNS`] or [`FROZEN`].
 pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<Invoice> {
+    if let Some(document) = row.get::<Option<String>>("document")? {
+        let (id, version) = (row.get("id")?, row.get("version")?);
+        let (created_at, replaces) = (row.get("created_at")?, row.get("replaces")?);
+        return Ok(drafts::invoice(json::read(&document)?, id, version, created_at, replaces));
+    }
     Ok(Invoice {
         id: row.get("id")?,
         version: row.get("version")?,

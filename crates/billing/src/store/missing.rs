@@ -10,8 +10,7 @@ use kit::db::{AssertSqlSafe, Backend, Batch, Result, query};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{StoredOrder, orders, pull_state};
-use crate::invoice::InvoiceState;
+use super::{StoredOrder, drafts, orders, pull_state};
 
 /// What a person decides about an order that ordering has lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -116,35 +115,22 @@ async fn lock<B: Backend>(conn: &mut B::Connection, number: i64) -> Result<Optio
 
 /// Whether there is an invoice to keep it for.
 async fn keep<B: Backend>(conn: &mut B::Connection, number: i64, at: Timestamp) -> Result<bool> {
-    let kept = query::<B>(
-        "update orders set kept_at = $1
-         where number = $2 and exists (
-             select 1 from invoices where order_number = $2 and state = 'awaiting_approval')",
-    )
-    .bind(at.micros())
-    .bind(number)
-    .execute(conn)
-    .await?;
+    let kept =
+        query::<B>("update orders set kept_at = $1 where number = $2 and invoice_id is not null")
+            .bind(at.micros())
+            .bind(number)
+            .execute(conn)
+            .await?;
     Ok(kept == 1)
 }
 
-/// Whether there was an invoice to withdraw: one that is approved at the same moment stays.
+/// Whether there was an invoice to withdraw.
 async fn withdraw<B: Backend>(
     conn: &mut B::Connection,
     number: i64,
     at: Timestamp,
 ) -> Result<bool> {
-    let withdrawn = query::<B>(
-        "update invoices
-         set version = version + 1, state = $1, closed_at = $2, order_was_lost = true
-         where order_number = $3 and state = 'awaiting_approval'",
-    )
-    .bind(InvoiceState::Withdrawn.as_str().to_owned())
-    .bind(at.micros())
-    .bind(number)
-    .execute(conn)
-    .await?;
-    if withdrawn == 0 {
+    if !drafts::withdraw_lost::<B>(conn, number, at).await? {
         return Ok(false);
     }
     query::<B>("update orders set kept_at = null where number = $1")

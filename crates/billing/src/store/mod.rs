@@ -3,9 +3,11 @@
 //! The store is written once, generic over the two databases; see [`kit::db`].
 
 mod apply;
+mod approving;
 mod checksums;
-mod closing;
+mod crediting;
 mod dispatches;
+mod drafts;
 mod follow;
 mod invoices;
 mod json;

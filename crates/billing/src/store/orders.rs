@@ -2,44 +2,106 @@
 
 use std::collections::HashMap;
 
-use contract::feed::Epoch;
+use contract::feed::{Epoch, SequenceNr};
 use contract::order::Order;
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Batch, Result, Row, query};
+use kit::random::Random;
 
 use super::{Received, StoredOrder, json};
 
 /// What [`read`] needs.
-pub(super) const COLUMNS: &str =
-    "document, missing_at_source, missing_since, kept_at, epoch, revision, received_at";
+pub(super) const COLUMNS: &str = "confirmed_sequence_nr, document, missing_at_source, missing_since, \
+    kept_at, epoch, revision, received_at";
+
+/// The columns of an order's draft: all of them are null when it has none.
+pub(super) const PARTS: [&str; 5] = [
+    "invoice_id",
+    "invoice_version",
+    "invoice_created_at",
+    "invoice_computed_at",
+    "invoice_replaces",
+];
 
 /// The revision of an order that was inserted just now.
 pub(super) const INSERTED: i64 = 1;
 
+/// What was stored.
+#[derive(Default)]
+pub(super) struct Upserted {
+    /// The orders that were newer than what was stored, by number.
+    pub(super) stored: HashMap<i64, Stored>,
+    /// Whether any order may be in quarantine.
+    pub(super) any_aside: bool,
+}
+
+/// An order that was stored just now.
+pub(super) struct Stored {
+    /// [`INSERTED`], or more.
+    pub(super) revision: i64,
+    /// Whether an invoice of it awaits approval: made or computed anew by the very statement that has
+    /// stored it.
+    pub(super) has_draft: bool,
+}
+
 /// Stores those orders that are newer by `(epoch, version)` than what is stored, and locks the
-/// rows of all. The revision of each one stored, by number.
+/// rows of all.
+///
+/// A new order gets its draft, unless it is deleted. A changed order that has one computes it anew;
+/// what comes again as it was, because a new epoch reads everything again, leaves it untouched. An
+/// order that had none gets none here: that is for [`super::follow`] to say.
 pub(super) async fn upsert<B: Backend>(
     conn: &mut B::Connection,
     received: &Received,
+    random: &Random,
     at: Timestamp,
-) -> Result<HashMap<i64, i64>> {
+) -> Result<Upserted> {
     if received.orders.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Upserted { any_aside: true, ..Upserted::default() });
     }
     // By rising number, so that two transactions lock shared rows in the same order: a batch is read as
     // it stands. Sorting in the statement, documents and all, took a fifth of its time.
-    let mut orders: Vec<_> = received.orders.iter().collect();
-    orders.sort_unstable_by_key(|order| order.number);
+    let mut orders: Vec<_> = received.orders.iter().zip(new_ids(received, random, at)).collect();
+    orders.sort_unstable_by_key(|(order, _)| order.number);
+    let (orders, ids): (Vec<_>, Vec<_>) = orders.into_iter().unzip();
     let batch = Batch::new()
         .int("number", orders.iter().map(|order| order.number))
         .int("version", orders.iter().map(|order| order.version))
         .text("state", orders.iter().map(|order| order.state.as_str().to_owned()))
         .int("sequence_nr", orders.iter().map(|order| order.confirmed_sequence_nr.0))
-        .text("document", orders.iter().map(|order| json::order(order)));
+        .text("document", orders.iter().map(|order| json::order(order)))
+        .text("invoice_id", ids)
+        .int("invoice_version", orders.iter().map(|order| (!order.is_deleted()).then_some(1)))
+        .int("invoice_at", orders.iter().map(|order| (!order.is_deleted()).then_some(at.micros())));
+    // Another history may give the same version to another content.
+    let untouched = "excluded.version = orders.version and excluded.document = orders.document";
+    let kept = |column, value: &str| {
+        format!("{column} = case when excluded.invoice_id is not null then {value} end")
+    };
+    let draft = [
+        kept("invoice_id", "orders.invoice_id"),
+        kept(
+            "invoice_version",
+            &format!("orders.invoice_version + case when {untouched} then 0 else 1 end"),
+        ),
+        kept("invoice_created_at", "orders.invoice_created_at"),
+        kept(
+            "invoice_computed_at",
+            &format!(
+                "case when orders.invoice_id is null then null
+                      when {untouched} then orders.invoice_computed_at
+                      else excluded.invoice_computed_at end"
+            ),
+        ),
+        kept("invoice_replaces", "orders.invoice_replaces"),
+    ]
+    .join(", ");
     let sql = format!(
         "insert into orders (number, epoch, version, state, confirmed_sequence_nr, document,
-                             revision, missing_at_source, received_at)
-         select number, $1, version, state, sequence_nr, document, {INSERTED}, false, $2
+                             revision, missing_at_source, received_at, invoice_id,
+                             invoice_version, invoice_created_at, invoice_computed_at)
+         select number, $1, version, state, sequence_nr, document, {INSERTED}, false, $2,
+                invoice_id, invoice_version, invoice_at, invoice_at
          from {} where true
          on conflict (number) do update set
              epoch = excluded.epoch,
@@ -51,9 +113,11 @@ pub(super) async fn upsert<B: Backend>(
              missing_at_source = false,
              missing_since = null,
              kept_at = null,
-             received_at = excluded.received_at
+             received_at = excluded.received_at,
+             {draft}
          where (excluded.epoch, excluded.version) > (orders.epoch, orders.version)
-         returning number, revision",
+         returning number, revision, invoice_id is not null as has_draft,
+                   exists (select 1 from quarantine) as any_aside",
         batch.table::<B>(3)
     );
     let rows = query::<B>(AssertSqlSafe(sql))
@@ -62,7 +126,27 @@ pub(super) async fn upsert<B: Backend>(
         .bind_batch(batch)
         .fetch_all(conn)
         .await?;
-    rows.iter().map(|row| Ok((row.get("number")?, row.get("revision")?))).collect()
+    let mut upserted = Upserted { any_aside: rows.is_empty(), ..Upserted::default() };
+    upserted.stored.reserve(rows.len());
+    for row in &rows {
+        let mut columns = row.columns();
+        let (number, revision) = (columns.take()?, columns.take()?);
+        let stored = Stored { revision, has_draft: columns.take()? };
+        upserted.stored.insert(number, stored);
+        upserted.any_aside = columns.take()?;
+    }
+    Ok(upserted)
+}
+
+/// An id for the invoice of each order received, should it need one: UUIDs version 7. Lists show the
+/// newest first, by id: of one answer, those are the last in the feed. `None` for deleted orders.
+fn new_ids(received: &Received, random: &Random, at: Timestamp) -> Vec<Option<String>> {
+    let live = || received.orders.iter().filter(|order| !order.is_deleted());
+    let mut ids: Vec<_> = live().map(|_| random.uuid(at)).collect();
+    ids.sort_unstable();
+    let mut ids = ids.into_iter();
+    let id = |order: &Order| if order.is_deleted() { None } else { ids.next() };
+    received.orders.iter().map(id).collect()
 }
 
 /// Locks every order there is, by rising number.
@@ -119,7 +203,7 @@ pub(super) async fn list<B: Backend>(
 
 /// The order of a row with [`COLUMNS`].
 pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<StoredOrder> {
-    let order: Order = json::read(&row.get::<String>("document")?)?;
+    let order = read_document(row)?;
     Ok(StoredOrder {
         deleted: order.is_deleted(),
         order,
@@ -130,4 +214,11 @@ pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<StoredOrder> {
         revision: row.get("revision")?,
         received_at: Timestamp::from_micros(row.get("received_at")?),
     })
+}
+
+/// The order of a row with `document` and `confirmed_sequence_nr`: the document is without its place.
+pub(super) fn read_document<B: Backend>(row: &Row<B>) -> Result<Order> {
+    let order: Order = json::read(&row.get::<String>("document")?)?;
+    let place = SequenceNr(row.get("confirmed_sequence_nr")?);
+    Ok(Order { confirmed_sequence_nr: place, ..order })
 }

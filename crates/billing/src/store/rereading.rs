@@ -72,9 +72,7 @@ pub(super) async fn at_source<B: Backend>(conn: &mut B::Connection) -> Result<At
         "select epoch as adopted, adopted_at,
                 (select count(*) from orders where missing_at_source) as missing,
                 (select count(*) from orders
-                 where missing_at_source and kept_at is null and exists (
-                     select 1 from invoices
-                     where order_number = orders.number and state = 'awaiting_approval'))
+                 where missing_at_source and kept_at is null and invoice_id is not null)
                     as undecided,
                 (select count(*) from orders where {UNSEEN})
                 + (select count(*) from quarantine where {}) as unseen

@@ -16,7 +16,7 @@ use sqlx::migrate::Migrator;
 use super::{
     AfterApproval, Applied, Approval, AtSource, Decided, Decision, InvoiceDetail, InvoiceFilter,
     OrderCopy, PullState, Quarantined, Received, Redispatch, RowVersion, Store, StoredOrder,
-    Unseen, apply, checksums, closing, dispatches, invoices, missing, orders, pull_state,
+    Unseen, apply, approving, checksums, dispatches, drafts, invoices, missing, orders, pull_state,
     quarantine, rereading,
 };
 use crate::dispatch::{Attempt, Backlog, Ending};
@@ -238,7 +238,7 @@ impl<B: Backend> Store for SqlStore<B> {
         at: Timestamp,
     ) -> Result<Approval> {
         let mut tx = self.db.begin().await?;
-        let approval = invoices::approve::<B>(&mut tx, id, expected, then, at).await?;
+        let approval = approving::approve::<B>(&mut tx, id, expected, then, at).await?;
         tx.commit().await?;
         Ok(approval)
     }
@@ -284,7 +284,7 @@ impl<B: Backend> Store for SqlStore<B> {
 
     async fn expire(&self, before: Timestamp, limit: i64, at: Timestamp) -> Result<i64> {
         let mut tx = self.db.begin().await?;
-        let expired = closing::expire::<B>(&mut tx, before, limit, at).await?;
+        let expired = drafts::expire::<B>(&mut tx, before, limit, at).await?;
         tx.commit().await?;
         Ok(expired)
     }

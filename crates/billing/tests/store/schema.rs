@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use billing::store::open;
+use billing::invoice::InvoiceState::{Approved, AwaitingApproval, Credited, Withdrawn};
+use billing::store::{AfterApproval, Approval, InvoiceFilter, open};
+use contract::time::Timestamp;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _, SqliteConnection,
@@ -63,6 +65,69 @@ async fn only_what_is_pending_is_due_after_the_upgrade_on_postgres() {
     sqlx::migrate!("../../migrations/billing/postgres").run_to(3, &mut conn).await.unwrap();
     sqlx::raw_sql(DISPATCHES_BEFORE).execute(&mut conn).await.unwrap();
     only_what_is_pending_is_due_after_the_upgrade(&database.url()).await;
+}
+
+/// Orders of before 0008: one with an invoice that awaits approval and replaces one that is credited,
+/// one that is approved, and one whose invoice was withdrawn.
+const DRAFTS_BEFORE: &str = r#"
+    insert into orders (number, epoch, version, state, confirmed_sequence_nr, document, revision,
+                        missing_at_source, received_at)
+    select number, 1000, 3, 'confirmed', number + 40,
+           '[' || number || ',"confirmed",3,7,["0197","Ada","a@example.com",null],"EUR",null,null,'
+           || '[[1,"BOLT-8",null,2,35,2100]],70,15,85,null,"2026-05-01T10:00:00.000000Z",null]',
+           2, false, 5
+    from (select 1 as number union all select 2 union all select 3) as numbers;
+    insert into invoices (id, version, number, order_number, order_epoch, order_version, state,
+                          customer, currency, net_minor, tax_minor, total_minor, lines, created_at,
+                          approved_at, closed_at, replaces, credit_note_number, computed_at)
+    values ('a', 3, '2025-000001', 1, 1000, 2, 'credited', '["","","",null]', 'EUR', 1, 0, 1, '[]', 1,
+            2, 3, null, 'C-2026-000001', 1),
+           ('b', 2, null, 1, 1000, 3, 'awaiting_approval', '["0197","Ada","a@example.com",null]', 'EUR',
+            70, 15, 85, '[[1,"BOLT-8",null,2,35,2100]]', 3, null, null, 'a', null, 4),
+           ('c', 2, '2025-000002', 2, 1000, 3, 'approved', '["0197","Ada","a@example.com",null]', 'EUR',
+            70, 15, 85, '[[1,"BOLT-8",null,2,35,2100]]', 3, 4, null, null, null, 3),
+           ('d', 2, null, 3, 1000, 2, 'withdrawn', '["0197","Ada","a@example.com",null]', 'EUR',
+            70, 15, 85, '[[1,"BOLT-8",null,2,35,2100]]', 3, null, 4, null, null, 3)"#;
+
+/// Opens a database with [`DRAFTS_BEFORE`].
+async fn drafts_are_what_they_were_after_the_upgrade(url: &str) {
+    let store = open(&url.parse().unwrap()).await.unwrap();
+    let draft = store.invoice("b").await.unwrap().unwrap();
+    assert_eq!((draft.version, draft.order_number, draft.order_version), (2, 1, 3));
+    assert_eq!((draft.state, draft.replaces.as_deref()), (AwaitingApproval, Some("a")));
+    assert_eq!((draft.customer.name.as_str(), draft.total_minor), ("Ada", 85));
+    assert_eq!((draft.lines[0].quantity, draft.created_at.micros()), (2, 3));
+    let detail = store.invoice_detail("b").await.unwrap().unwrap();
+    assert_eq!(detail.computed_at.map(Timestamp::micros), Some(4));
+    assert_eq!(store.order(1).await.unwrap().unwrap().order.confirmed_sequence_nr.0, 41);
+
+    let all = store.invoices(&InvoiceFilter::default(), 10).await.unwrap();
+    let all: Vec<_> = all.iter().map(|invoice| (invoice.id.as_str(), invoice.state)).collect();
+    let expected = [("d", Withdrawn), ("c", Approved), ("b", AwaitingApproval), ("a", Credited)];
+    assert_eq!(all, expected);
+    let approved = store.approve("b", None, AfterApproval::Nothing, later(0)).await.unwrap();
+    let Approval::Approved(approved) = approved else { panic!("{approved:?}") };
+    assert_eq!(store.invoice("b").await.unwrap(), Some(*approved));
+}
+
+#[tokio::test]
+async fn drafts_are_what_they_were_after_the_upgrade_on_sqlite() {
+    let file = testkit::sqlite::file();
+    let options = SqliteConnectOptions::from_str(&file.url()).unwrap().create_if_missing(true);
+    let mut conn = options.connect().await.unwrap();
+    sqlx::migrate!("../../migrations/billing/sqlite").run_to(7, &mut conn).await.unwrap();
+    sqlx::raw_sql(DRAFTS_BEFORE).execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+    drafts_are_what_they_were_after_the_upgrade(&file.url()).await;
+}
+
+#[tokio::test]
+async fn drafts_are_what_they_were_after_the_upgrade_on_postgres() {
+    let database = testkit::postgres::database().await;
+    let mut conn = PgConnection::connect(&database.url()).await.unwrap();
+    sqlx::migrate!("../../migrations/billing/postgres").run_to(7, &mut conn).await.unwrap();
+    sqlx::raw_sql(DRAFTS_BEFORE).execute(&mut conn).await.unwrap();
+    drafts_are_what_they_were_after_the_upgrade(&database.url()).await;
 }
 
 #[tokio::test]
@@ -128,8 +193,9 @@ const POSTGRES_COLUMNS: &str = "
                where i.indrelid = c.table_name::regclass and i.indisprimary
                  and c.ordinal_position::int = any (i.indkey::int[])
            ), '')
-    from information_schema.columns c
-    where c.table_schema = 'public' and c.table_name <> '_sqlx_migrations'";
+    from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
+    where c.table_schema = 'public' and t.table_type = 'BASE TABLE'
+      and c.table_name <> '_sqlx_migrations'";
 
 const SQLITE_INDEXES: &str = "
     select t.name || ' (' || (

@@ -1,0 +1,252 @@
+//! Drafts: invoices that await approval, each part of its order's row.
+//!
+//! A draft says what its order says, so the upsert of an order is all it takes to make it or to
+//! compute it anew; see [`super::orders`]. When it stops following its order it is frozen: it becomes
+//! a row of `invoices`, with the content that it has.
+
+use contract::order::Order;
+use contract::time::Timestamp;
+use kit::db::{AssertSqlSafe, Backend, Batch, Result, Row, query};
+use kit::random::Random;
+
+use super::orders::{self, PARTS};
+use super::{Received, json};
+use crate::invoice::{Invoice, InvoiceState};
+
+/// What [`read`] needs, of `orders`.
+pub(super) const COLUMNS: &str = "orders.number, orders.epoch, orders.version, \
+    orders.confirmed_sequence_nr, orders.document, invoice_id, invoice_version, \
+    invoice_created_at, invoice_computed_at, invoice_replaces";
+
+/// A draft, whose order's row the transaction holds.
+pub(super) struct Draft {
+    pub(super) invoice: Invoice,
+    /// Which answer it was computed from, with the version of its order.
+    pub(super) order_epoch: i64,
+    /// Microseconds since 1970; `None` for one that an early version of this program has made.
+    pub(super) computed_at: Option<i64>,
+}
+
+impl Draft {
+    /// It ends in this state, unapproved.
+    fn ended(mut self, state: InvoiceState, at: Timestamp) -> Self {
+        self.invoice.version += 1;
+        self.invoice.state = state;
+        self.invoice.closed_at = Some(at);
+        self
+    }
+}
+
+/// The invoice that awaits approval of `order`.
+pub(super) fn invoice(
+    order: Order,
+    id: String,
+    version: i64,
+    created_at: i64,
+    replaces: Option<String>,
+) -> Invoice {
+    Invoice {
+        id,
+        version,
+        number: None,
+        order_number: order.number,
+        order_version: order.version,
+        state: InvoiceState::AwaitingApproval,
+        customer: order.customer,
+        currency: order.currency,
+        net_minor: order.net_minor,
+        tax_minor: order.tax_minor,
+        total_minor: order.total_minor,
+        lines: order.lines,
+        created_at: Timestamp::from_micros(created_at),
+        approved_at: None,
+        closed_at: None,
+        replaces,
+        credit_note_number: None,
+        dispatch: None,
+        order_was_lost: false,
+    }
+}
+
+/// The draft of a row with [`COLUMNS`].
+pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<Draft> {
+    Ok(Draft {
+        invoice: invoice(
+            orders::read_document(row)?,
+            row.get("invoice_id")?,
+            row.get("invoice_version")?,
+            row.get("invoice_created_at")?,
+            row.get("invoice_replaces")?,
+        ),
+        order_epoch: row.get("epoch")?,
+        computed_at: row.get("invoice_computed_at")?,
+    })
+}
+
+/// A draft that is to be made.
+pub(super) struct New {
+    /// UUID version 7.
+    pub(super) id: String,
+    pub(super) order_number: i64,
+    /// The id of the credited invoice that it replaces; `None` when it replaces none.
+    pub(super) replaces: Option<String>,
+}
+
+/// Makes drafts of orders that are stored and held, and have none.
+pub(super) async fn make<B: Backend>(
+    conn: &mut B::Connection,
+    drafts: &[New],
+    at: Timestamp,
+) -> Result<()> {
+    if drafts.is_empty() {
+        return Ok(());
+    }
+    let batch = Batch::new()
+        .text("id", drafts.iter().map(|new| new.id.clone()))
+        .int("order_number", drafts.iter().map(|new| new.order_number))
+        .text("replaces", drafts.iter().map(|new| new.replaces.clone()));
+    let sql = format!(
+        "update orders set invoice_id = batch.id, invoice_version = 1, invoice_created_at = $1,
+                           invoice_computed_at = $1, invoice_replaces = batch.replaces
+         from {} where number = order_number and invoice_id is null",
+        batch.table::<B>(2)
+    );
+    let update = query::<B>(AssertSqlSafe(sql)).bind(at.micros()).bind_batch(batch);
+    update.execute_exactly(drafts.len() as u64, conn).await
+}
+
+/// Withdraws the drafts of orders that are deleted by what was received, before that is stored: they
+/// keep what they said.
+pub(super) async fn withdraw_deleted<B: Backend>(
+    conn: &mut B::Connection,
+    received: &Received,
+    at: Timestamp,
+) -> Result<()> {
+    let deleted = || received.orders.iter().filter(|order| order.is_deleted());
+    if deleted().next().is_none() {
+        return Ok(());
+    }
+    let batch = Batch::new()
+        .int("of_order", deleted().map(|order| order.number))
+        .int("newer", deleted().map(|order| order.version));
+    // SQLite reads a cross join from left to right: the orders by their key.
+    let sql = format!(
+        "select {COLUMNS} from {} cross join orders
+         where orders.number = of_order and invoice_id is not null
+           and ($1, newer) > (orders.epoch, orders.version)
+         order by orders.number{}",
+        batch.table::<B>(2),
+        B::FOR_UPDATE
+    );
+    let select = query::<B>(AssertSqlSafe(sql)).bind(received.identity.epoch.0).bind_batch(batch);
+    let drafts = select.fetch_all(&mut *conn).await?;
+    end::<B>(conn, &drafts, InvoiceState::Withdrawn, at).await.map(|_| ())
+}
+
+/// Withdraws the draft of an order that ordering has lost; whether there was one. The order's row is
+/// held.
+pub(super) async fn withdraw_lost<B: Backend>(
+    conn: &mut B::Connection,
+    number: i64,
+    at: Timestamp,
+) -> Result<bool> {
+    let sql = format!("select {COLUMNS} from orders where number = $1 and invoice_id is not null");
+    let row = query::<B>(AssertSqlSafe(sql)).bind(number).fetch_optional(&mut *conn).await?;
+    let Some(row) = row else { return Ok(false) };
+    let mut draft = read(&row)?.ended(InvoiceState::Withdrawn, at);
+    draft.invoice.order_was_lost = true;
+    freeze::<B>(conn, &[draft]).await?;
+    Ok(true)
+}
+
+/// Expires drafts that were computed before `before`; how many.
+///
+/// They are found by their ids, which tell when they were made: none was computed earlier.
+///
+/// It waits for nobody: an order that another transaction holds is about to change, or its draft to be
+/// approved, withdrawn or expired, and is looked at again next time. So it can never be part of a
+/// deadlock, in whatever order it takes its rows. PostgreSQL checks the conditions on each row as it
+/// is once it is locked.
+pub(super) async fn expire<B: Backend>(
+    conn: &mut B::Connection,
+    before: Timestamp,
+    limit: i64,
+    at: Timestamp,
+) -> Result<i64> {
+    let sql = format!(
+        "select {COLUMNS} from orders
+         where invoice_id < $3 and invoice_computed_at < $1
+         order by invoice_id limit $2{}",
+        B::SKIP_LOCKED
+    );
+    let drafts = query::<B>(AssertSqlSafe(sql))
+        .bind(before.micros())
+        .bind(limit)
+        .bind(Random::uuid_behind(before))
+        .fetch_all(&mut *conn)
+        .await?;
+    end::<B>(conn, &drafts, InvoiceState::Expired, at).await
+}
+
+/// Ends the drafts in rows with [`COLUMNS`], unapproved; how many.
+async fn end<B: Backend>(
+    conn: &mut B::Connection,
+    rows: &[Row<B>],
+    state: InvoiceState,
+    at: Timestamp,
+) -> Result<i64> {
+    let ended = rows.iter().map(|row| Ok(read(row)?.ended(state, at)));
+    freeze::<B>(conn, &ended.collect::<Result<Vec<_>>>()?).await?;
+    Ok(i64::try_from(rows.len()).unwrap_or(i64::MAX))
+}
+
+/// Makes rows of `invoices` out of drafts, as they are to be from here on; their orders, which are
+/// held, have none any more.
+pub(super) async fn freeze<B: Backend>(conn: &mut B::Connection, drafts: &[Draft]) -> Result<()> {
+    if drafts.is_empty() {
+        return Ok(());
+    }
+    let frozen = || drafts.iter().map(|draft| &draft.invoice);
+    let batch = Batch::new()
+        .text("id", frozen().map(|it| it.id.clone()))
+        .int("version", frozen().map(|it| it.version))
+        .text("number", frozen().map(|it| it.number.clone()))
+        .int("order_number", frozen().map(|it| it.order_number))
+        .int("order_epoch", drafts.iter().map(|draft| draft.order_epoch))
+        .int("order_version", frozen().map(|it| it.order_version))
+        .text("state", frozen().map(|it| it.state.as_str().to_owned()))
+        .text("customer", frozen().map(|it| json::customer(&it.customer)))
+        .text("currency", frozen().map(|it| it.currency.clone()))
+        .int("net_minor", frozen().map(|it| it.net_minor))
+        .int("tax_minor", frozen().map(|it| it.tax_minor))
+        .int("total_minor", frozen().map(|it| it.total_minor))
+        .text("lines", frozen().map(|it| json::lines(&it.lines)))
+        .int("created_at", frozen().map(|it| it.created_at.micros()))
+        .int("approved_at", frozen().map(|it| it.approved_at.map(Timestamp::micros)))
+        .int("closed_at", frozen().map(|it| it.closed_at.map(Timestamp::micros)))
+        .text("replaces", frozen().map(|it| it.replaces.clone()))
+        .text("dispatch", frozen().map(|it| it.dispatch.map(|state| state.as_str().to_owned())))
+        .int("approved_version", frozen().map(|it| it.approved_at.map(|_| it.version)))
+        .int("computed_at", drafts.iter().map(|draft| draft.computed_at))
+        .int("was_lost", frozen().map(|it| i64::from(it.order_was_lost)));
+    let sql = format!(
+        "insert into invoices (id, version, number, order_number, order_epoch, order_version, state,
+                               customer, currency, net_minor, tax_minor, total_minor, lines,
+                               created_at, approved_at, closed_at, replaces, dispatch,
+                               approved_version, computed_at, order_was_lost)
+         select id, version, number, order_number, order_epoch, order_version, state,
+                customer, currency, net_minor, tax_minor, total_minor, lines,
+                created_at, approved_at, closed_at, replaces, dispatch,
+                approved_version, computed_at, was_lost = 1
+         from {}",
+        batch.table::<B>(1)
+    );
+    let insert = query::<B>(AssertSqlSafe(sql)).bind_batch(batch);
+    insert.execute_exactly(drafts.len() as u64, &mut *conn).await?;
+    let batch = Batch::new().int("of_order", frozen().map(|it| it.order_number));
+    let none = PARTS.map(|column| format!("{column} = null")).join(", ");
+    let sql =
+        format!("update orders set {none} from {} where number = of_order", batch.table::<B>(1));
+    let update = query::<B>(AssertSqlSafe(sql)).bind_batch(batch);
+    update.execute_exactly(drafts.len() as u64, conn).await
+}
