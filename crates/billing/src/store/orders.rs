@@ -70,38 +70,17 @@ pub(super) async fn upsert<B: Backend>(
         .text("state", orders.iter().map(|order| order.state.as_str().to_owned()))
         .int("sequence_nr", orders.iter().map(|order| order.confirmed_sequence_nr.0))
         .text("document", orders.iter().map(|order| json::order(order)))
-        .text("invoice_id", ids)
-        .int("invoice_version", orders.iter().map(|order| (!order.is_deleted()).then_some(1)))
-        .int("invoice_at", orders.iter().map(|order| (!order.is_deleted()).then_some(at.micros())));
-    // Another history may give the same version to another content.
-    let untouched = "excluded.version = orders.version and excluded.document = orders.document";
-    let kept = |column, value: &str| {
-        format!("{column} = case when excluded.invoice_id is not null then {value} end")
-    };
-    let draft = [
-        kept("invoice_id", "orders.invoice_id"),
-        kept(
-            "invoice_version",
-            &format!("orders.invoice_version + case when {untouched} then 0 else 1 end"),
-        ),
-        kept("invoice_created_at", "orders.invoice_created_at"),
-        kept(
-            "invoice_computed_at",
-            &format!(
-                "case when orders.invoice_id is null then null
-                      when {untouched} then orders.invoice_computed_at
-                      else excluded.invoice_computed_at end"
-            ),
-        ),
-        kept("invoice_replaces", "orders.invoice_replaces"),
-    ]
-    .join(", ");
+        .text("invoice_id", ids);
+    // A deleted order comes without an id. Everything that an invoice says, and the version of its order,
+    // is in the document; another history may give the same version to another content.
     let sql = format!(
         "insert into orders (number, epoch, version, state, confirmed_sequence_nr, document,
-                             revision, missing_at_source, received_at, invoice_id,
-                             invoice_version, invoice_created_at, invoice_computed_at)
-         select number, $1, version, state, sequence_nr, document, {INSERTED}, false, $2,
-                invoice_id, invoice_version, invoice_at, invoice_at
+                             revision, missing_at_source, received_at, invoice_id, invoice_version,
+                             invoice_created_at, invoice_computed_at)
+         select number, $1, version, state, sequence_nr, document, {INSERTED}, false, $2, invoice_id,
+                case when invoice_id is not null then 1 end,
+                case when invoice_id is not null then $2 end,
+                case when invoice_id is not null then $2 end
          from {} where true
          on conflict (number) do update set
              epoch = excluded.epoch,
@@ -114,7 +93,19 @@ pub(super) async fn upsert<B: Backend>(
              missing_since = null,
              kept_at = null,
              received_at = excluded.received_at,
-             {draft}
+             invoice_id = case when excluded.invoice_id is not null then orders.invoice_id end,
+             invoice_version = case
+                 when excluded.invoice_id is null then null
+                 when excluded.document = orders.document then orders.invoice_version
+                 else orders.invoice_version + 1 end,
+             invoice_created_at = case
+                 when excluded.invoice_id is not null then orders.invoice_created_at end,
+             invoice_computed_at = case
+                 when excluded.invoice_id is null or orders.invoice_id is null then null
+                 when excluded.document = orders.document then orders.invoice_computed_at
+                 else excluded.invoice_computed_at end,
+             invoice_replaces = case
+                 when excluded.invoice_id is not null then orders.invoice_replaces end
          where (excluded.epoch, excluded.version) > (orders.epoch, orders.version)
          returning number, revision, invoice_id is not null as has_draft,
                    exists (select 1 from quarantine) as any_aside",

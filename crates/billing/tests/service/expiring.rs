@@ -62,9 +62,9 @@ async fn the_loop_expires_all_there_are(world: World) {
 async fn the_loop_survives_its_database_and_its_silence_is_noticed() {
     let world = World::postgres().await;
     let mut database = PgConnection::connect(&world.database_url).await.unwrap();
-    sqlx::query("alter table invoices rename to lost").execute(&mut database).await.unwrap();
+    sqlx::query("alter table orders rename to lost").execute(&mut database).await.unwrap();
     assert!(world.expiry.tick().await.is_err());
-    sqlx::query("alter table lost rename to invoices").execute(&mut database).await.unwrap();
+    sqlx::query("alter table lost rename to orders").execute(&mut database).await.unwrap();
     assert_eq!(world.expiry.tick().await.unwrap(), 0);
 
     world.clock.advance(Duration::from_mins(3));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use billing::invoice::Invoice;
 use billing::store::Received;
 use billing::verify::{Kind, Report, VerifyError};
 use contract::checksum::{ChecksumPage, RangeChecksum};
@@ -199,7 +200,12 @@ async fn a_repair_moves_no_token_and_touches_no_invoice_that_is_right(world: Wor
     let report = verifier.compare(&|_| ()).await.unwrap();
     let repaired = verifier.repair(&report, &|_| ()).await.unwrap();
     assert_eq!((report.left(), repaired.left()), (3, 0), "{repaired}");
-    assert_eq!(world.invoices().await, before);
+    // What the second one says was lost with the document: it is computed anew.
+    let expected = before.into_iter().map(|invoice| {
+        let version = if invoice.order_number == 2 { 2 } else { 1 };
+        Invoice { version, ..invoice }
+    });
+    assert_eq!(world.invoices().await, expected.collect::<Vec<_>>());
     let token = world.pull_state().await.continuation_token.unwrap();
     assert_eq!(token.sequence_nr, SequenceNr(3));
 }
