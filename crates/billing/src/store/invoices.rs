@@ -20,6 +20,15 @@ pub(super) const FROZEN: &str = "id, version, number, order_number, order_versio
     net_minor, tax_minor, total_minor, lines, created_at, approved_at, closed_at, \
     replaces, credit_note_number, dispatch, order_was_lost, null as document";
 
+/// What [`read`] needs, of the draft in a row of `orders`.
+const DRAFT: &str = "invoice_id as id, invoice_version as version, null as number, \
+    orders.number as order_number, orders.version as order_version, 'awaiting_approval' as state, \
+    null as customer, null as currency, cast(null as bigint) as net_minor, \
+    cast(null as bigint) as tax_minor, cast(null as bigint) as total_minor, null as lines, \
+    invoice_created_at as created_at, cast(null as bigint) as approved_at, \
+    cast(null as bigint) as closed_at, invoice_replaces as replaces, null as credit_note_number, \
+    null as dispatch, false as order_was_lost, document";
+
 /// The invoice with this id.
 pub(super) async fn get<B: Backend>(conn: &mut B::Connection, id: &str) -> Result<Option<Invoice>> {
     let sql = format!("select {COLUMNS} from all_invoices where id = $1");
@@ -38,26 +47,47 @@ pub(super) async fn lock<B: Backend>(
 }
 
 /// Invoices by falling id from behind `filter.after`.
+///
+/// Drafts and the others are two lists, each limited by itself: PostgreSQL would read all drafts there
+/// are to merge them in `all_invoices`.
 pub(super) async fn list<B: Backend>(
     conn: &mut B::Connection,
     filter: &InvoiceFilter,
     limit: i64,
 ) -> Result<Vec<Invoice>> {
+    let mut lists = Vec::new();
     // Only the conditions that are asked for, so that each list has the index that fits it.
-    let mut sql = format!("select {COLUMNS} from all_invoices where true");
-    if filter.state.is_some() {
-        sql += " and state = $1";
+    if filter.state != Some(InvoiceState::AwaitingApproval) {
+        let mut frozen = format!("select {FROZEN} from invoices where true");
+        if filter.state.is_some() {
+            frozen += " and state = $1";
+        }
+        if filter.order_number.is_some() {
+            frozen += " and order_number = $2";
+        }
+        if filter.dispatch.is_some() {
+            frozen += " and dispatch = $3";
+        }
+        if filter.after.is_some() {
+            frozen += " and id < $4";
+        }
+        lists.push(format!("select * from ({frozen} order by id desc limit $5) as frozen"));
     }
-    if filter.order_number.is_some() {
-        sql += " and order_number = $2";
+    let may_be_drafts = matches!(filter.state, None | Some(InvoiceState::AwaitingApproval));
+    if may_be_drafts && filter.dispatch.is_none() {
+        let mut drafts = format!("select {DRAFT} from orders where invoice_id is not null");
+        if filter.order_number.is_some() {
+            drafts += " and orders.number = $2";
+        }
+        if filter.after.is_some() {
+            drafts += " and invoice_id < $4";
+        }
+        lists.push(format!("select * from ({drafts} order by invoice_id desc limit $5) as drafts"));
     }
-    if filter.dispatch.is_some() {
-        sql += " and dispatch = $3";
+    if lists.is_empty() {
+        return Ok(Vec::new());
     }
-    if filter.after.is_some() {
-        sql += " and id < $4";
-    }
-    sql += " order by id desc limit $5";
+    let sql = format!("{} order by id desc limit $5", lists.join(" union all "));
     let rows = query::<B>(AssertSqlSafe(sql))
         .bind(filter.state.map(|state| state.as_str().to_owned()))
         .bind(filter.order_number)
@@ -75,11 +105,14 @@ pub(super) async fn of_orders<B: Backend>(
     orders: &[i64],
 ) -> Result<Vec<Invoice>> {
     let batch = Batch::new().int("of_order", orders.iter().copied());
+    let batched = batch.table::<B>(1);
     // SQLite reads a cross join from left to right; for PostgreSQL it is a join like any other.
     let sql = format!(
-        "select {COLUMNS} from {} cross join all_invoices
-         where order_number = of_order order by id desc",
-        batch.table::<B>(1)
+        "select {FROZEN} from {batched} cross join invoices where order_number = of_order
+         union all
+         select {DRAFT} from {batched} cross join orders
+         where orders.number = of_order and invoice_id is not null
+         order by id desc"
     );
     let rows = query::<B>(AssertSqlSafe(sql)).bind_batch(batch).fetch_all(conn).await?;
     rows.iter().map(read).collect()

@@ -1,5 +1,6 @@
 //! Invoices follow their orders.
 
+use billing::invoice::Invoice;
 use billing::invoice::InvoiceState::{Approved, AwaitingApproval, Credited, Withdrawn};
 use billing::pull::Counts;
 use contract::order::Order;
@@ -13,6 +14,7 @@ on_both_databases!(
     a_change_before_approval_recomputes_the_invoice_in_place,
     a_change_after_approval_credits_and_replaces,
     a_deletion_withdraws_or_credits,
+    a_withdrawn_invoice_says_what_it_said_last,
     a_deleted_order_that_was_never_seen_gets_no_invoice,
     an_older_version_never_undoes_a_newer_one,
     the_same_version_again_changes_nothing,
@@ -89,6 +91,16 @@ async fn a_deletion_withdraws_or_credits(fixture: Fixture) {
     assert_eq!(credited.credit_note_number.as_deref(), Some("C-2026-000001"));
     assert_eq!(fixture.invoices().await.len(), 2);
     assert!(fixture.order(1).await.deleted);
+}
+
+async fn a_withdrawn_invoice_says_what_it_said_last(fixture: Fixture) {
+    fixture.take_in(&page(0, 1, vec![order(1, 2, 1)])).await;
+    let before = fixture.in_state(1, AwaitingApproval).await.remove(0);
+    // What was changed before the deletion was never seen.
+    let counts = fixture.take_in_at(&page(1, 5, vec![deleted(1, 7)]), later(3)).await;
+    assert_eq!(counts.removed, 1);
+    let expected = Invoice { version: 2, state: Withdrawn, closed_at: Some(later(3)), ..before };
+    assert_eq!(fixture.invoices().await, [expected]);
 }
 
 async fn a_deleted_order_that_was_never_seen_gets_no_invoice(fixture: Fixture) {
