@@ -165,8 +165,8 @@ async fn check(billing_url: &str, count: i64, version: i64) -> Result<()> {
     for (table, condition) in [
         ("orders", format!("version = {version}")),
         ("orders", "true".into()),
-        ("invoices", format!("order_version = {version} and state = 'awaiting_approval'")),
-        ("invoices", "true".into()),
+        ("all_invoices", format!("order_version = {version} and state = 'awaiting_approval'")),
+        ("all_invoices", "true".into()),
     ] {
         billing.expect(count, &format!("select count(*) from {table} where {condition}")).await?;
     }
