@@ -12,9 +12,10 @@ use serde::Serialize;
 use super::Page;
 use super::history::parse_state;
 
-/// What [`order`] reads, in its order; the first two are read by others too.
-pub(super) const ORDER_COLUMNS: &str = "number, line_count, state, version, feed_sequence_nr, \
-    customer_id, customer_name, customer_email, customer_address_line1, customer_address_line2, \
+/// What [`order`] reads of an order `o` and its place `p`, in its order; the first two are read by
+/// others too.
+pub(super) const ORDER_COLUMNS: &str = "o.number, o.line_count, o.state, o.version, \
+    p.feed_sequence_nr, customer_id, customer_name, customer_email, customer_address_line1, customer_address_line2, \
     customer_postal_code, customer_city, customer_country, currency, reference, note, net_minor, \
     tax_minor, total_minor, confirmed_at, changed_at, deleted_at";
 

@@ -22,7 +22,8 @@ pub(super) async fn status<B: Backend>(
 ) -> Result<FeedStatus> {
     let state = epochs::state::<B>(conn).await?;
     let oldest = unstamped_since::<B>(conn).await?;
-    let waiting = "select count(*) as unstamped from orders where unstamped_since is not null";
+    let waiting =
+        "select count(*) as unstamped from feed_positions where unstamped_since is not null";
     let row = query::<B>(waiting).fetch_one(conn).await?;
     Ok(FeedStatus {
         feed_id: state.identity.feed_id,
@@ -41,8 +42,8 @@ pub(super) async fn status<B: Backend>(
 pub(super) async fn unstamped_since<B: Backend>(
     conn: &mut B::Connection,
 ) -> Result<Option<Timestamp>> {
-    let oldest = "select unstamped_since from orders where unstamped_since is not null \
-        order by unstamped_since, number limit 1";
+    let oldest = "select unstamped_since from feed_positions where unstamped_since is not null \
+        order by unstamped_since limit 1";
     let row = query::<B>(oldest).fetch_optional(conn).await?;
     row.map(|row| Ok(Timestamp::from_micros(row.get("unstamped_since")?))).transpose()
 }
@@ -103,14 +104,17 @@ async fn fill<B: Backend>(
 
 /// The first `count` orders behind `after`, without their lines. A change that waits for its number is
 /// read under the one before.
+///
+/// There is an order to each place. The join is an outer one all the same, so that the planner cannot
+/// begin with the orders: it reads the next places and looks up the order of each.
 async fn rows_after<B: Backend>(
     conn: &mut B::Connection,
     after: SequenceNr,
     count: usize,
 ) -> Result<Vec<Row<B>>> {
     let sql = format!(
-        "select {ORDER_COLUMNS} from orders where feed_sequence_nr > $1 \
-         order by feed_sequence_nr limit $2"
+        "select {ORDER_COLUMNS} from feed_positions p left join orders o on o.number = p.number \
+         where p.feed_sequence_nr > $1 order by p.feed_sequence_nr limit $2"
     );
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     query::<B>(AssertSqlSafe(sql)).bind(after.0).bind(count).fetch_all(conn).await
