@@ -2,6 +2,8 @@
 -- Written with every version of the order, in the same transaction; read by every page.
 create table feed_documents (
     number bigint primary key references orders (number),
+    -- Which writing of the order it was made from; it counts as long as that is the last one.
+    revision bigint not null,
     document text not null
 );
 
@@ -13,8 +15,8 @@ create function pg_temp.json(at bigint) returns text language sql immutable
     return coalesce(to_char(timestamp 'epoch' + at * interval '1 microsecond',
                             '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""'), 'null');
 
-insert into feed_documents (number, document)
-select number, concat(
+insert into feed_documents (number, revision, document)
+select number, 1, concat(
     '{"number":', number, ',"state":"', state, '","version":', version,
     ',"confirmedSequenceNr":-1,"customer":{"id":', pg_temp.json(customer_id),
     ',"name":', pg_temp.json(customer_name), ',"email":', pg_temp.json(customer_email),

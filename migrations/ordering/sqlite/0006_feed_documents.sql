@@ -2,12 +2,14 @@
 -- Written with every version of the order, in the same transaction; read by every page.
 create table feed_documents (
     number integer not null primary key references orders (number),
+    -- Which writing of the order it was made from; it counts as long as that is the last one.
+    revision integer not null,
     document text not null
 ) strict;
 
 -- The documents of the orders that are there already, as the service itself writes them.
-insert into feed_documents (number, document)
-select number,
+insert into feed_documents (number, revision, document)
+select number, 1,
     '{"number":' || number || ',"state":"' || state || '","version":' || version
     || ',"confirmedSequenceNr":-1,"customer":{"id":' || json_quote(customer_id)
     || ',"name":' || json_quote(customer_name) || ',"email":' || json_quote(customer_email)

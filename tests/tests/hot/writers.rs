@@ -17,9 +17,8 @@ use super::stage::Stage;
 /// Between two changes of a rare order.
 const REST: Duration = Duration::from_secs(3);
 
-/// What a writer of ordering does to an order, in the one statement that rule P1 asks for.
-const CHANGE: &str = "update orders set version = version + 1, confirmed_sequence_nr = -1,
-    unstamped_since = coalesce(unstamped_since, $2), changed_at = $2, note = $3
+/// What a writer of ordering does to an order; the database does the rest of what rule P1 asks for.
+const CHANGE: &str = "update orders set version = version + 1, changed_at = $2, note = $3
     where number = $1 returning version";
 
 /// When each version of each order was committed.

@@ -28,10 +28,9 @@ async fn a_change_of_the_newest_row_arrives_and_maximum_plus_one_would_lose_it()
     // The change is made by hand, to look at the table before the sequencer stamps it.
     let mut connection = PgConnection::connect(ordering_db.url()).await.unwrap();
     let mut change = connection.begin().await.unwrap();
-    let sql = "update orders set note = 'changed', version = version + 1,
-        confirmed_sequence_nr = -1, unstamped_since = changed_at where number = $1";
+    let sql = "update orders set note = 'changed', version = version + 1 where number = $1";
     sqlx::query(sql).bind(newest.number).execute(&mut *change).await.unwrap();
-    let sql = "select max(confirmed_sequence_nr) + 1 from orders";
+    let sql = "select max(feed_sequence_nr) + 1 from feed_positions where unstamped_since is null";
     let from_the_table: i64 = sqlx::query_scalar(sql).fetch_one(&mut *change).await.unwrap();
     change.commit().await.unwrap();
 

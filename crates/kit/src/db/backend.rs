@@ -75,6 +75,9 @@ pub trait Backend:
     /// hold any.
     const LIMIT_LOCK_WAITS: &'static str;
 
+    /// Whether a `with` may hold statements that write, so that a statement changes two tables.
+    const WRITES_IN_WITH: bool;
+
     /// In a `select` from one table: text that names the history which this very table is written in.
     /// It differs after a failover (the server's timeline) and when the table was restored from a
     /// backup into another server, database or table (their identifiers). Empty on SQLite, where
@@ -129,6 +132,7 @@ impl Backend for Sqlite {
     const FOR_UPDATE: &'static str = "";
     const SKIP_LOCKED: &'static str = "";
     const LIMIT_LOCK_WAITS: &'static str = "select 1";
+    const WRITES_IN_WITH: bool = false;
     const HISTORY: &'static str = "''";
     const BY_INDEX: &'static str = "";
 
@@ -184,6 +188,7 @@ impl Backend for Postgres {
     const FOR_UPDATE: &'static str = " for no key update";
     const SKIP_LOCKED: &'static str = " for no key update skip locked";
     const LIMIT_LOCK_WAITS: &'static str = "set local lock_timeout = '200ms'";
+    const WRITES_IN_WITH: bool = true;
     // The name of the log file that is being written begins with the timeline. The control file
     // would tell an old one until the first checkpoint after a promotion.
     const HISTORY: &'static str = "concat_ws('/', \

@@ -4,10 +4,16 @@
 //! when it is written, in the same transaction, and a page copies it: no lines are looked up and no
 //! columns are put together again. Only its place in the feed is not in it, because the sequencer
 //! gives that later; a page puts it in.
+//!
+//! Each writing of an order, whoever does it, raises the revision of its place (a trigger sees to it), and
+//! a document says of which revision it is. One that is of an earlier revision, because somebody else
+//! has written the order, counts no more: a page then puts the order together by itself.
 
+use contract::feed::SequenceNr;
 use contract::order::Order;
 use kit::db::{AssertSqlSafe, Backend, Batch, Error, Result, query};
 
+use super::orders;
 use crate::scope::PlannedOrder;
 
 /// In a document, where its place in the feed belongs. What stands before it is numbers and fixed
@@ -31,15 +37,25 @@ pub(super) async fn write<B: Backend>(
         .int("number", exposed.iter().map(|order| order.number))
         .text("document", exposed.iter().map(|order| unstamped(order)));
     let sql = format!(
-        "insert into feed_documents (number, document) select number, document from {} where true \
-         on conflict (number) do update set document = excluded.document",
+        "insert into feed_documents (number, revision, document) \
+         select batch.number, feed_positions.revision, document \
+         from {} cross join feed_positions where feed_positions.number = batch.number \
+         on conflict (number) do update \
+           set revision = excluded.revision, document = excluded.document",
         batch.table::<B>(1)
     );
     let upsert = query::<B>(AssertSqlSafe(sql)).bind_batch(batch);
     upsert.execute_exactly(exposed.len() as u64, conn).await
 }
 
-/// The document of an order that was written just now, and has no place yet.
+/// The document of an order of which none is kept that counts.
+pub(super) async fn assemble<B: Backend>(conn: &mut B::Connection, number: i64) -> Result<String> {
+    let gone = || Error::Damaged(format!("order {number} is in the feed, and not there"));
+    let order = orders::find::<B>(conn, number).await?.ok_or_else(gone)?;
+    Ok(unstamped(&Order { confirmed_sequence_nr: SequenceNr::UNSTAMPED, ..order }))
+}
+
+/// The document of an order that has no place yet.
 fn unstamped(order: &Order) -> String {
     // Only maps with keys that are no text, and types that refuse it, cannot be written.
     serde_json::to_string(order).expect("orders can be written as JSON")
@@ -53,7 +69,6 @@ pub(super) fn around_place(document: &str) -> Result<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use contract::feed::SequenceNr;
     use contract::order::{Customer, OrderState};
     use contract::time::Timestamp;
 

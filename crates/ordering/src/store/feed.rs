@@ -6,9 +6,9 @@ use contract::feed::{ContinuationToken, FeedStatus, SequenceNr};
 use contract::time::Timestamp;
 use kit::db::{Backend, Error, Result, Row, query};
 
-use super::FeedAnswer;
 use super::epochs::{self, FeedState};
 use super::page::PageWriter;
+use super::{FeedAnswer, documents};
 use crate::feed::{Role, Verdict, judge};
 
 /// How the feed is doing; `conn` reads one snapshot.
@@ -18,7 +18,8 @@ pub(super) async fn status<B: Backend>(
 ) -> Result<FeedStatus> {
     let state = epochs::state::<B>(conn).await?;
     let oldest = unstamped_since::<B>(conn).await?;
-    let waiting = "select count(*) as unstamped from orders where unstamped_since is not null";
+    let waiting =
+        "select count(*) as unstamped from feed_positions where unstamped_since is not null";
     let row = query::<B>(waiting).fetch_one(conn).await?;
     Ok(FeedStatus {
         feed_id: state.identity.feed_id,
@@ -37,17 +38,17 @@ pub(super) async fn status<B: Backend>(
 pub(super) async fn unstamped_since<B: Backend>(
     conn: &mut B::Connection,
 ) -> Result<Option<Timestamp>> {
-    let oldest = "select unstamped_since from orders where unstamped_since is not null \
-        order by unstamped_since, number limit 1";
+    let oldest = "select unstamped_since from feed_positions where unstamped_since is not null \
+        order by unstamped_since limit 1";
     let row = query::<B>(oldest).fetch_optional(conn).await?;
     row.map(|row| Ok(Timestamp::from_micros(row.get("unstamped_since")?))).transpose()
 }
 
 /// The page after `token`, of a provider in this `role`.
 ///
-/// One statement reads all of it, and so of one moment: orders of different moments would be a state
-/// that never was, and the counter of a later moment than the orders would skip those stamped in
-/// between. `conn` must read by index.
+/// `conn` must read one snapshot, by index: orders of different moments would be a state that never was,
+/// and the counter of a later moment than the orders would skip those stamped in between. One statement
+/// reads all of it, as a rule.
 pub(super) async fn page<B: Backend>(
     conn: &mut B::Connection,
     role: Role,
@@ -67,7 +68,7 @@ pub(super) async fn page<B: Backend>(
         verdict => return Ok(FeedAnswer::Refused { identity, verdict }),
     };
     let mut page = PageWriter::new(identity.clone(), last, max_bytes);
-    let has_more = fill(&mut page, &rows, limit)?;
+    let has_more = fill::<B>(conn, &mut page, &rows, limit).await?;
     let token = ContinuationToken {
         feed_id: identity.feed_id,
         epoch: identity.epoch,
@@ -77,15 +78,27 @@ pub(super) async fn page<B: Backend>(
 }
 
 /// Adds the orders in these rows, at most `limit`; whether there are more behind those that fit.
-fn fill<B: Backend>(page: &mut PageWriter, rows: &[Row<B>], limit: i64) -> Result<bool> {
+async fn fill<B: Backend>(
+    conn: &mut B::Connection,
+    page: &mut PageWriter,
+    rows: &[Row<B>],
+    limit: i64,
+) -> Result<bool> {
     let orders = rows.iter().filter_map(|row| read(row).transpose());
     let mut orders = orders.collect::<Result<Vec<_>>>()?;
     // They come like this, but nobody has promised it.
-    orders.sort_unstable_by_key(|(place, _)| *place);
+    orders.sort_unstable_by_key(|order| order.place);
     let room = orders.len().min(usize::try_from(limit).unwrap_or(0));
-    page.reserve(room, orders[..room].iter().map(|(_, document)| document.len()).sum());
-    for (place, document) in &orders[..room] {
-        if !page.add(*place, document)? {
+    page.reserve(
+        room,
+        orders[..room].iter().filter_map(|order| order.document).map(str::len).sum(),
+    );
+    for Found { place, number, document } in &orders[..room] {
+        let fits = match document {
+            Some(document) => page.add(*place, document)?,
+            None => page.add(*place, &documents::assemble::<B>(conn, *number).await?)?,
+        };
+        if !fits {
             return Ok(true);
         }
     }
@@ -96,6 +109,9 @@ fn fill<B: Backend>(page: &mut PageWriter, rows: &[Row<B>], limit: i64) -> Resul
 /// tells whether there is more, unless those before take more than `max_bytes` already, and it is known.
 /// A page of 5,000 large orders would else bring gigabytes. A change that waits for its number is read
 /// under the one before.
+///
+/// The outer join lets the planner not begin with the documents: it reads the next places and looks up the
+/// document of each.
 async fn rows_after<B: Backend>(
     conn: &mut B::Connection,
     token: Option<&ContinuationToken>,
@@ -104,15 +120,16 @@ async fn rows_after<B: Backend>(
 ) -> Result<Vec<Row<B>>> {
     let after = token.map_or(SequenceNr::BEGINNING, |token| token.sequence_nr);
     query::<B>(
-        "select place, document, feed_id, epoch, last_sequence_nr, last_tick_at \
+        "select place, number, document, feed_id, epoch, last_sequence_nr, last_tick_at \
          from feed_state left join ( \
-           select place, document, sum(octet_length(document)) over ( \
+           select place, number, document, sum(octet_length(document)) over ( \
              order by place rows between unbounded preceding and 2 preceding) as bytes_before \
            from ( \
-             select orders.feed_sequence_nr as place, document \
-             from orders cross join feed_documents \
-             where feed_sequence_nr > $1 and feed_documents.number = orders.number \
-             order by feed_sequence_nr limit $2 \
+             select feed_sequence_nr as place, feed_positions.number, document \
+             from feed_positions left join feed_documents \
+               on feed_documents.number = feed_positions.number \
+                 and feed_documents.revision = feed_positions.revision \
+             where feed_sequence_nr > $1 order by feed_sequence_nr limit $2 \
            ) as behind \
          ) as found on coalesce(bytes_before, 0) <= $3 \
          where id = 1",
@@ -124,10 +141,20 @@ async fn rows_after<B: Backend>(
     .await
 }
 
-/// The place and the document in a row of [`rows_after`]; `None` when there is no order behind the token:
-/// the state has a row all the same.
-fn read<B: Backend>(row: &Row<B>) -> Result<Option<(SequenceNr, &str)>> {
+/// An order behind the token.
+struct Found<'r> {
+    place: SequenceNr,
+    number: i64,
+    /// `None` when none is kept that counts.
+    document: Option<&'r str>,
+}
+
+/// The order in a row of [`rows_after`]; `None` when there is none behind the token: the state has a row
+/// all the same.
+fn read<B: Backend>(row: &Row<B>) -> Result<Option<Found<'_>>> {
     let mut columns = row.columns();
-    let place = columns.take::<Option<i64>>()?.map(SequenceNr);
-    Ok(place.zip(columns.text_or_null()?))
+    let (place, number) = (columns.take::<Option<i64>>()?, columns.take::<Option<i64>>()?);
+    let document = columns.text_or_null()?;
+    let found = |(place, number)| Found { place: SequenceNr(place), number, document };
+    Ok(place.zip(number).map(found))
 }

@@ -44,7 +44,8 @@ pub const CHANNEL: &str = "ordering_feed";
 /// Everything that ordering keeps.
 ///
 /// Every method is one transaction. Writes of an exposed order (one that was confirmed at some
-/// time) set its `confirmed_sequence_nr` to −1 and raise its `version` in the same statement.
+/// time) raise its `version`, and in the same statement a trigger lets it wait for its next number: until
+/// then its `confirmed_sequence_nr` is −1.
 #[async_trait]
 pub trait Store: FeedReader {
     /// Since when the committed change waits that has waited longest for its place in the feed; `None`
@@ -79,7 +80,8 @@ pub trait Store: FeedReader {
 
     /// Gives up to `limit` committed, exposed orders that are at −1 the next numbers of the
     /// counter, those waiting longest first. Begins a new epoch before, when the database is in
-    /// another history than the one that its epoch names.
+    /// another history than the one that its epoch names. Changes that this process has committed
+    /// need not be looked for first.
     async fn stamp(&self, limit: i64, at: Timestamp) -> Result<Stamped>;
 
     /// Which provider this is, and its current history.

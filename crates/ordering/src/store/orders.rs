@@ -13,10 +13,15 @@ use super::history::parse_state;
 
 /// A `select` of orders without their lines, to which conditions on `o` may be added.
 ///
+/// The confirmed sequence number is −1 while an order waits for its number, and of those that were
+/// never confirmed.
+///
 /// Only a draft has no copy of its customer, and only a draft is joined to it, so `coalesce` takes
 /// whichever there is. For all others the `case` makes the key null, which costs no look into the
 /// index.
-pub(super) const SELECT: &str = "select o.number, o.state, o.version, o.confirmed_sequence_nr, \
+pub(super) const SELECT: &str = "select o.number, o.state, o.version, \
+      coalesce((select feed_sequence_nr from feed_positions p \
+        where p.number = o.number and p.unstamped_since is null), -1) as confirmed_sequence_nr, \
       o.customer_id, coalesce(o.customer_name, c.name) as name, \
       coalesce(o.customer_email, c.email) as email, \
       coalesce(o.customer_address_line1, c.address_line1) as address_line1, \

@@ -25,17 +25,20 @@ const OVERDUE_MICROS: i64 = 2_000_000;
 /// counter meanwhile.
 const PATIENCE: i64 = 2;
 
-/// What this process remembers from one look to the next.
+/// What this process remembers from one call to the next.
 #[derive(Debug)]
 pub(super) struct Memory {
     /// Which overdue order was waited for last. The next call goes on behind it, by number and round
     /// again: a few orders that one long transaction holds must not keep the others from being waited
     /// for.
     turn: AtomicI64,
-    /// When it looked last and found nothing to do, in microseconds: not worth a write each time.
+    /// When it looked last, in microseconds: not worth a write each time.
     looked: AtomicI64,
-    /// Whether the last batch was full, so that more may wait.
-    was_full: AtomicBool,
+    /// Since when anything waits, as far as the last look could tell. Until PostgreSQL has cleaned up, the
+    /// index leads to all that were stamped before, and between two looks nobody walks over them again.
+    floor: AtomicI64,
+    /// Whether this process has committed a change, or the last batch was full, so that more may wait.
+    more: AtomicBool,
 }
 
 impl Default for Memory {
@@ -43,7 +46,8 @@ impl Default for Memory {
         Self {
             turn: AtomicI64::new(0),
             looked: AtomicI64::new(NEVER),
-            was_full: AtomicBool::new(false),
+            floor: AtomicI64::new(NEVER),
+            more: AtomicBool::new(false),
         }
     }
 }
@@ -52,36 +56,58 @@ impl Default for Memory {
 const NEVER: i64 = i64::MIN;
 
 impl Memory {
-    /// When this process looked last and found nothing to do; `None` when it never has.
+    /// When this process looked last; `None` when it never has.
     pub(super) fn looked(&self) -> Option<Timestamp> {
         Some(self.looked.load(Ordering::Relaxed))
             .filter(|micros| *micros != NEVER)
             .map(Timestamp::from_micros)
     }
+
+    /// Something waits: the next call need not look first.
+    pub(super) fn expect_more(&self) {
+        self.more.store(true, Ordering::Release);
+    }
+
+    /// Whether something is known to wait, so that no look is needed. One is needed now and then all the
+    /// same, at least as often as orders become overdue: only a look finds these, and those that wait
+    /// since before the floor, because they were committed long after they were changed.
+    fn expects(&self, at: Timestamp) -> bool {
+        let [earliest, latest] = in_time(at);
+        self.more.swap(false, Ordering::Acquire)
+            && (earliest..=latest).contains(&self.looked.load(Ordering::Relaxed))
+    }
+
+    /// Remembers a look at `at`, when the change that had waited longest was `oldest`. What is about to be
+    /// committed may be a little older.
+    fn note(&self, oldest: Option<i64>, at: Timestamp) {
+        let [earliest, _] = in_time(at);
+        self.floor.store(oldest.unwrap_or(earliest).min(earliest), Ordering::Relaxed);
+        self.looked.store(at.micros(), Ordering::Relaxed);
+    }
 }
 
 /// Gives up to `limit` waiting orders their numbers, those waiting longest first; then, when
-/// nothing else is left, waits shortly for a few that are overdue. Nothing is locked or written when
-/// nothing waits, but for once after a full batch.
+/// nothing else is left, waits shortly for a few that are overdue. Nothing is written when nothing
+/// waits, nor locked unless something was known to wait.
 pub(super) async fn stamp<B: Backend>(
     db: &Db<B>,
     memory: &Memory,
     limit: i64,
     at: Timestamp,
 ) -> Result<Stamped> {
-    let mut is_any_overdue = true;
-    if !memory.was_full.load(Ordering::Relaxed) {
-        let look = look::<B>(&mut *db.reader().await?, at).await?;
-        if look.is_idle {
-            memory.looked.store(at.micros(), Ordering::Relaxed);
-            return Ok(Stamped { count: 0, last: look.last, begun: None });
+    if memory.expects(at) {
+        let stamped = stamp_free(db, memory, limit, at).await?;
+        if stamped.count > 0 || stamped.begun.is_some() {
+            return Ok(stamped);
         }
-        is_any_overdue = look.is_any_overdue;
     }
-    let mut stamped = stamp_free(db, limit, at).await?;
-    let is_full = stamped.count >= limit;
-    memory.was_full.store(is_full, Ordering::Relaxed);
-    if is_full || !is_any_overdue {
+    let look = look::<B>(&mut *db.reader().await?, at).await?;
+    memory.note(look.oldest, at);
+    if look.oldest.is_none() && look.is_of_its_history {
+        return Ok(Stamped { count: 0, last: look.last, begun: None });
+    }
+    let mut stamped = stamp_free(db, memory, limit, at).await?;
+    if stamped.count >= limit || !look.is_any_overdue {
         return Ok(stamped);
     }
     for number in overdue(db, memory, at).await? {
@@ -98,10 +124,12 @@ pub(super) async fn stamp<B: Backend>(
 
 /// What one statement sees, without a lock.
 struct Look {
-    /// Nothing waits, and the history is the one that the epoch names.
-    is_idle: bool,
+    /// Since when the change waits that has waited longest; `None` when none waits.
+    oldest: Option<i64>,
     /// Some order has waited for too long.
     is_any_overdue: bool,
+    /// The history is the one that the epoch names.
+    is_of_its_history: bool,
     /// The newest number given.
     last: SequenceNr,
 }
@@ -111,24 +139,24 @@ struct Look {
 /// The newest is looked for only when there is any: until PostgreSQL has cleaned up, the index still
 /// leads to all that were stamped since the last time.
 async fn look<B: Backend>(conn: &mut B::Connection, at: Timestamp) -> Result<Look> {
-    let first = "select unstamped_since from orders where unstamped_since is not null \
+    let first = "select unstamped_since from feed_positions where unstamped_since is not null \
         order by unstamped_since";
     let sql = format!(
         "select state.*, waiting.unstamped_since as oldest, \
-           case when waiting.unstamped_since is not null then ({first} desc, number desc limit 1) end \
-             as newest \
+           case when waiting.unstamped_since is not null then ({first} desc limit 1) end as newest \
          from (select last_sequence_nr, coalesce(history = {}, false) as is_of_its_history \
              from feed_state where id = 1) as state \
-           left join ({first}, number limit 1) as waiting on true",
+           left join ({first} limit 1) as waiting on true",
         B::HISTORY
     );
     let row = query::<B>(AssertSqlSafe(sql)).fetch_one(conn).await?;
     let (oldest, newest) = (row.get::<Option<i64>>("oldest")?, row.get::<Option<i64>>("newest")?);
     let [earliest, latest] = in_time(at);
     Ok(Look {
-        is_idle: oldest.is_none() && row.get("is_of_its_history")?,
+        oldest,
         is_any_overdue: oldest.is_some_and(|oldest| oldest < earliest)
             || newest.is_some_and(|newest| newest > latest),
+        is_of_its_history: row.get("is_of_its_history")?,
         last: SequenceNr(row.get("last_sequence_nr")?),
     })
 }
@@ -140,14 +168,22 @@ fn in_time(at: Timestamp) -> [i64; 2] {
 }
 
 /// Stamps orders that no writer holds.
-async fn stamp_free<B: Backend>(db: &Db<B>, limit: i64, at: Timestamp) -> Result<Stamped> {
+async fn stamp_free<B: Backend>(
+    db: &Db<B>,
+    memory: &Memory,
+    limit: i64,
+    at: Timestamp,
+) -> Result<Stamped> {
     let mut tx = db.begin_by_index().await?;
     let (state, begun) = epochs::lock_current::<B>(&mut tx, at).await?;
-    let pick = "unstamped_since is not null order by unstamped_since, number limit $2";
-    let pick = format!("{pick}{}", B::SKIP_LOCKED);
-    let (count, last) = number_picked::<B>(&mut tx, &pick, limit, state.last).await?;
-    save_counter::<B>(&mut tx, last, count, at).await?;
+    let pick = format!("unstamped_since >= $2 order by unstamped_since limit $3{}", B::SKIP_LOCKED);
+    let parameters = [memory.floor.load(Ordering::Relaxed), limit];
+    let last = number_picked::<B>(&mut tx, &pick, parameters, state.last, at).await?;
     tx.commit().await?;
+    let count = last.0 - state.last.0;
+    if count >= limit {
+        memory.expect_more();
+    }
     Ok(Stamped { count, last, begun })
 }
 
@@ -155,7 +191,7 @@ async fn stamp_free<B: Backend>(db: &Db<B>, limit: i64, at: Timestamp) -> Result
 async fn overdue<B: Backend>(db: &Db<B>, memory: &Memory, at: Timestamp) -> Result<Vec<i64>> {
     let mut snapshot = db.snapshot_by_index().await?;
     let left = query::<B>(
-        "select number from orders where unstamped_since < $1 or unstamped_since > $2 \
+        "select number from feed_positions where unstamped_since < $1 or unstamped_since > $2 \
          order by case when number > $3 then 0 else 1 end, number limit $4",
     );
     let [earliest, latest] = in_time(at);
@@ -165,7 +201,7 @@ async fn overdue<B: Backend>(db: &Db<B>, memory: &Memory, at: Timestamp) -> Resu
     rows.iter().map(|row| row.get("number")).collect()
 }
 
-/// Waits shortly for the writer that holds this order, then stamps what it has committed.
+/// Waits shortly for the writer that holds this order's place, then stamps what it has committed.
 ///
 /// This cannot deadlock: while it waits it holds the counter and nothing else, and no writer of an
 /// order ever waits for the counter. Nor does it keep a second sequencer for long: the database
@@ -174,12 +210,11 @@ async fn stamp_held<B: Backend>(db: &Db<B>, number: i64, at: Timestamp) -> Resul
     let mut tx = db.begin_by_index().await?;
     let (state, begun) = epochs::lock_current::<B>(&mut tx, at).await?;
     query::<B>(B::LIMIT_LOCK_WAITS).execute(&mut tx).await?;
-    let pick = format!("unstamped_since is not null and number = $2{}", B::FOR_UPDATE);
-    match number_picked::<B>(&mut tx, &pick, number, state.last).await {
-        Ok((count, last)) => {
-            save_counter::<B>(&mut tx, last, count, at).await?;
+    let pick = format!("unstamped_since >= $2 and number = $3{}", B::FOR_UPDATE);
+    match number_picked::<B>(&mut tx, &pick, [NEVER, number], state.last, at).await {
+        Ok(last) => {
             tx.commit().await?;
-            Ok(Stamped { count, last, begun })
+            Ok(Stamped { count: last.0 - state.last.0, last, begun })
         }
         Err(error) if error.is_lock_timeout() => {
             tx.rollback().await?;
@@ -189,40 +224,49 @@ async fn stamp_held<B: Backend>(db: &Db<B>, number: i64, at: Timestamp) -> Resul
     }
 }
 
-/// Gives the orders that `pick` selects, and locks, the numbers after `last`, with one statement: how
-/// many, and the newest number now. `pick` takes `parameter` as $2.
+/// Gives the orders whose places `pick` selects, and locks, the numbers after `last`; writes the counter,
+/// and tells of it once it is committed; the newest number now. `pick` takes `parameters` as $2 and $3.
+/// Nothing is written when it selects none.
 ///
 /// They are found again by their number, not by the place of the row: that of a row which was changed
 /// between the statement's snapshot and the lock is not in the snapshot, and would be given no number.
 async fn number_picked<B: Backend>(
     conn: &mut B::Connection,
     pick: &str,
-    parameter: i64,
+    parameters: [i64; 2],
     last: SequenceNr,
-) -> Result<(i64, SequenceNr)> {
-    let sql = format!(
-        "with picked as (select number, unstamped_since from orders where {pick}), \
-         numbered as (select number, \
-           $1 + row_number() over (order by unstamped_since, number) as sequence_nr from picked) \
-         update orders set confirmed_sequence_nr = numbered.sequence_nr, \
-           feed_sequence_nr = numbered.sequence_nr, unstamped_since = null \
-         from numbered where orders.number = numbered.number"
-    );
-    let update = query::<B>(AssertSqlSafe(sql)).bind(last.0).bind(parameter);
-    let count = i64::try_from(update.execute(conn).await?).unwrap_or(i64::MAX);
-    Ok((count, SequenceNr(last.0 + count)))
-}
-
-/// Writes the counter, `last`, after `count` more numbers, and tells of them once they are committed.
-async fn save_counter<B: Backend>(
-    conn: &mut B::Connection,
-    last: SequenceNr,
-    count: i64,
     at: Timestamp,
-) -> Result<()> {
-    let telling = if count > 0 { B::telling(CHANNEL, "last_sequence_nr") } else { String::new() };
-    let sql = format!(
+) -> Result<SequenceNr> {
+    let numbered = format!(
+        "with picked as (select number, unstamped_since from feed_positions where {pick}), \
+         numbered as (select number, \
+           $1 + row_number() over (order by unstamped_since, number) as sequence_nr from picked)"
+    );
+    let stamp = "update feed_positions set feed_sequence_nr = numbered.sequence_nr, \
+        unstamped_since = null from numbered where feed_positions.number = numbered.number";
+    let telling = B::telling(CHANNEL, "last_sequence_nr");
+    let bound =
+        |sql| query::<B>(AssertSqlSafe(sql)).bind(last.0).bind(parameters[0]).bind(parameters[1]);
+    // One round trip where the database can do both at once.
+    if B::WRITES_IN_WITH {
+        let both = bound(format!(
+            "{numbered}, stamped as ({stamp} returning feed_sequence_nr) \
+             update feed_state set last_sequence_nr = given.newest, last_tick_at = $4 \
+             from (select max(feed_sequence_nr) as newest from stamped) as given \
+             where id = 1 and given.newest is not null{telling}, last_sequence_nr"
+        ));
+        let saved = both.bind(at.micros()).fetch_optional(conn).await?;
+        return saved.map_or(Ok(last), |saved| Ok(SequenceNr(saved.get("last_sequence_nr")?)));
+    }
+    let count = bound(format!("{numbered} {stamp}")).execute(conn).await?;
+    if count == 0 {
+        return Ok(last);
+    }
+    let newest = SequenceNr(last.0 + i64::try_from(count).unwrap_or(i64::MAX));
+    let save = format!(
         "update feed_state set last_sequence_nr = $1, last_tick_at = $2 where id = 1{telling}"
     );
-    query::<B>(AssertSqlSafe(sql)).bind(last.0).bind(at.micros()).execute_exactly(1, conn).await
+    let save = query::<B>(AssertSqlSafe(save)).bind(newest.0).bind(at.micros());
+    save.execute_exactly(1, conn).await?;
+    Ok(newest)
 }

@@ -81,8 +81,11 @@ impl<B: Backend> Store for SqlStore<B> {
         let mut tx = self.db.begin().await?;
         let id = self.random.uuid(at);
         let outcome = commit::commit::<B>(&mut tx, scope, key, id, at).await?;
-        if let Outcome::Done(_) = outcome {
+        if let Outcome::Done(committed) = &outcome {
             tx.commit().await?;
+            if committed.orders.iter().any(|order| order.confirmed_at.is_some()) {
+                self.memory.expect_more();
+            }
         } else {
             // Not left to the drop, which rolls back a moment later: until then the sequencer would
             // pass over what was only looked at.

@@ -72,8 +72,8 @@ async fn insert<B: Backend>(
     let batch = batch.int("place", (0..).take(orders.len()));
     let content = CONTENT.join(", ");
     let sql = format!(
-        "insert into orders (version, {content}, created_at, confirmed_at, unstamped_since) \
-         select 1, {content}, changed_at, confirmed_at, unstamped_since from {} where true \
+        "insert into orders (version, {content}, created_at, confirmed_at) \
+         select 1, {content}, changed_at, confirmed_at from {} where true \
          order by place returning number, total_minor",
         batch.table::<B>(1)
     );
@@ -99,9 +99,8 @@ async fn insert<B: Backend>(
 
 /// Writes all of locked orders but their lines, each as its next version.
 ///
-/// The only statement that changes an order, and so the only place where a change could fail to
-/// be told: whatever it writes, it raises the version and puts the order before the sequencer
-/// again. An order that waits already keeps its place among those waiting.
+/// The only statement that changes an order. A trigger of the database makes each exposed one wait for
+/// its next number.
 async fn update<B: Backend>(conn: &mut B::Connection, orders: &[&PlannedOrder]) -> Result<()> {
     if orders.is_empty() {
         return Ok(());
@@ -112,9 +111,7 @@ async fn update<B: Backend>(conn: &mut B::Connection, orders: &[&PlannedOrder]) 
         .int("deleted_at", orders.iter().map(|planned| micros(planned.order.deleted_at)));
     let content = CONTENT.map(|column| format!("{column} = batch.{column}")).join(", ");
     let sql = format!(
-        "update orders set version = orders.version + 1, confirmed_sequence_nr = -1, \
-           unstamped_since = coalesce(orders.unstamped_since, batch.unstamped_since), \
-           confirmed_at = batch.confirmed_at, deleted_at = batch.deleted_at, {content} \
+        "update orders set version = orders.version + 1, confirmed_at = batch.confirmed_at, deleted_at = batch.deleted_at, {content} \
          from {} where orders.number = batch.number and orders.version = batch.version - 1",
         batch.table::<B>(1)
     );
@@ -122,8 +119,7 @@ async fn update<B: Backend>(conn: &mut B::Connection, orders: &[&PlannedOrder]) 
     update.execute_exactly(orders.len() as u64, conn).await
 }
 
-/// The columns of [`CONTENT`], and with them `confirmed_at` and `unstamped_since`: an order that was
-/// confirmed at some time waits for the sequencer since this change.
+/// The columns of [`CONTENT`], and with them `confirmed_at`.
 fn with_content<'a>(orders: impl Iterator<Item = &'a Order> + Clone) -> Batch {
     // A draft shows its customer as it is now, so it keeps no copy.
     let customers = orders
@@ -136,8 +132,6 @@ fn with_content<'a>(orders: impl Iterator<Item = &'a Order> + Clone) -> Batch {
         let address = customers.clone().map(|customer| customer.and_then(|it| it.address.as_ref()));
         address.map(move |address| address.and_then(|address| of(address).clone()))
     };
-    let unstamped_since =
-        |order: &Order| order.confirmed_at.is_some().then_some(order.changed_at.micros());
     Batch::new()
         .text("state", orders.clone().map(|order| order.state.as_str().to_owned()))
         .text("currency", orders.clone().map(|order| order.currency.clone()))
@@ -156,8 +150,7 @@ fn with_content<'a>(orders: impl Iterator<Item = &'a Order> + Clone) -> Batch {
         .text("customer_city", of_address(|address| &address.city))
         .text("customer_country", of_address(|address| &address.country))
         .int("changed_at", orders.clone().map(|order| order.changed_at.micros()))
-        .int("confirmed_at", orders.clone().map(|order| micros(order.confirmed_at)))
-        .int("unstamped_since", orders.map(unstamped_since))
+        .int("confirmed_at", orders.map(|order| micros(order.confirmed_at)))
 }
 
 /// Keeps the lines of orders that have other ones than before, each with the number of its order.

@@ -87,9 +87,10 @@ impl Fixture {
 
     /// Every row of every table, as it stands.
     pub(crate) async fn dump(&self) -> Vec<String> {
-        const TABLES: [&str; 12] = [
+        const TABLES: [&str; 13] = [
             "customers",
             "orders",
+            "feed_positions",
             "order_lines",
             "order_versions",
             "feed_documents",
@@ -122,14 +123,20 @@ impl Fixture {
         rows
     }
 
-    /// Statements that would delete the rows of `orders`.
+    /// Statements that would delete the rows of `orders`, or their places in the feed.
     pub(crate) fn physical_deletions(&self) -> &'static [&'static str] {
         match self.database {
             Database::Sqlite(_) => &[
                 "delete from orders",
                 "insert or replace into orders select * from orders where number = 1001",
+                "delete from feed_positions",
             ],
-            Database::Postgres(_) => &["delete from orders", "truncate orders cascade"],
+            Database::Postgres(_) => &[
+                "delete from orders",
+                "truncate orders cascade",
+                "delete from feed_positions",
+                "truncate feed_positions",
+            ],
         }
     }
 

@@ -9,6 +9,7 @@ mod idempotency;
 mod import;
 mod list;
 mod orders;
+mod plans;
 mod property;
 mod schema;
 mod scope;

@@ -235,6 +235,7 @@ async fn one_of_two_changes_of_the_same_version_wins(fixture: Fixture) {
 async fn rows_are_never_physically_deleted(fixture: Fixture) {
     fixture.customer().await;
     let draft = fixture.draft().await;
+    fixture.confirmed().await;
     let mut outsider = fixture.outsider().await;
     outsider.execute("delete from order_versions").await.unwrap();
     outsider.execute("delete from order_lines").await.unwrap();

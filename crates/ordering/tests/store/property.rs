@@ -25,9 +25,10 @@ enum Step {
 }
 
 /// The tables that a scope writes; a statement on one of them may fail.
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "customers",
     "orders",
+    "feed_positions",
     "order_lines",
     "order_versions",
     "transactions",

@@ -1,6 +1,15 @@
 //! The schema: the same on both databases, and opening a database again changes nothing.
 
-use crate::fixture::{Fixture, on_both_databases};
+use std::str::FromStr as _;
+
+use contract::feed::FeedIdentity;
+use contract::order::Order;
+use kit::random::Random;
+use ordering::store::open;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+
+use crate::fixture::{ALL, ANY_SIZE, Fixture, at, imported, on_both_databases, page_of};
 
 on_both_databases! {
     opening_again_changes_nothing,
@@ -20,8 +29,87 @@ async fn both_databases_have_the_same_logical_schema() {
     let sqlite = Fixture::sqlite().await.schema().await;
     let postgres = Fixture::postgres().await.schema().await;
     assert!(sqlite.iter().any(|line| line.starts_with("column orders.number bigint")));
-    assert!(sqlite.iter().any(|line| line.starts_with("index orders orders_unstamped")));
+    let index = "index feed_positions feed_positions_unstamped unstamped_since partial";
+    assert!(sqlite.iter().any(|line| line == index));
     assert_eq!(sqlite, postgres);
+}
+
+/// Orders of before 0006 and 0007: two stamped, the second of which was changed since; one that waits for its first
+/// number; a draft.
+const NUMBERS_IN_ORDERS: &str = "
+    insert into customers (id, version, name, email, created_at, changed_at)
+    values ('ada', 1, 'Ada', 'ada@example.com', 0, 0);
+    insert into orders (state, version, confirmed_sequence_nr, feed_sequence_nr, unstamped_since,
+                        customer_id, customer_name, customer_email, currency, reference,
+                        net_minor, tax_minor, total_minor, line_count,
+                        created_at, changed_at, confirmed_at)
+    values ('confirmed', 2, 8, 8, null, 'ada', 'Ada', 'ada@', 'EUR', 'stamped', 1, 0, 1, 1, 0, 3, 1),
+           ('confirmed', 3, -1, 7, 5, 'ada', 'Ada', 'ada@', 'EUR', 'changed', 1, 0, 1, 1, 0, 5, 2),
+           ('confirmed', 2, -1, null, 4, 'ada', 'Ada', 'ada@', 'EUR', 'waits', 1, 0, 1, 1, 0, 4, 4),
+           ('draft', 1, -1, null, null, 'ada', null, null, 'EUR', 'draft', 1, 0, 1, 1, 0, 0, null);
+    insert into order_lines (order_number, line_no, sku, quantity, unit_price_minor, tax_basis_points)
+    select number, 1, reference, 1, 1, 0 from orders;
+    insert into order_lines values (1001, 2, 'a\tb', 'Bolt \"M8\" \\ ø', 2, 0, 2100);
+    update orders set note = 'It''s \"fine\"', customer_city = 'Delft', line_count = 2
+    where number = 1001;
+    update orders set state = 'deleted', deleted_at = 1777629600000007 where reference = 'changed';
+    insert into order_versions (order_number, version, state, action, at)
+    select number, version, state, 'created', 0 from orders;
+    insert into feed_state (id, feed_id, epoch, last_sequence_nr) values (1, 'abc', 9, 8)";
+
+/// Opens a database with [`NUMBERS_IN_ORDERS`].
+async fn orders_keep_their_places_after_the_upgrade(url: &str) {
+    let store = open(&url.parse().unwrap(), &Random::seeded(1), at(0)).await.unwrap();
+    let FeedIdentity { feed_id, epoch } = store.identity().await.unwrap();
+    assert_eq!((feed_id.to_string().as_str(), epoch.0), ("abc", 9));
+    let mut told = Vec::new();
+    for number in 1001..=1004 {
+        let order = store.order(number).await.unwrap().unwrap();
+        assert_eq!(order.reference.as_deref(), Some(order.lines[0].sku.as_str()));
+        assert_eq!(store.history(number).await.unwrap().len(), 1);
+        told.push((order.reference.unwrap(), order.version, order.confirmed_sequence_nr.0));
+    }
+    let expected = [("stamped", 2, 8), ("changed", 3, -1), ("waits", 2, -1), ("draft", 1, -1)];
+    assert_eq!(told, expected.map(|(text, version, nr)| (text.to_owned(), version, nr)));
+    let feed = async || {
+        let page = page_of(store.feed_page(None, ALL, ANY_SIZE).await.unwrap());
+        let orders = page.orders.into_iter();
+        orders.map(|order| (order.number, order.confirmed_sequence_nr.0)).collect::<Vec<_>>()
+    };
+    assert_eq!(feed().await, [(1002, 7), (1001, 8)]);
+    for told in page_of(store.feed_page(None, ALL, ANY_SIZE).await.unwrap()).orders {
+        let stored = store.order(told.number).await.unwrap().unwrap();
+        assert_eq!(told, Order { confirmed_sequence_nr: told.confirmed_sequence_nr, ..stored });
+    }
+    let status = store.feed_status(at(0)).await.unwrap();
+    assert_eq!((status.unstamped, status.last_sequence_nr.0), (2, 8));
+    assert_eq!(store.unstamped_since().await.unwrap().unwrap().micros(), 4);
+    assert_eq!(store.stamp(ALL, at(0)).await.unwrap().last.0, 10);
+    assert_eq!(feed().await, [(1001, 8), (1003, 9), (1002, 10)]);
+    // The next number is one that was never given.
+    store.import_orders(vec![imported("new")], at(1)).await.unwrap();
+    assert_eq!(store.stamp(ALL, at(2)).await.unwrap().count, 1);
+    assert_eq!(feed().await[3], (1005, 11));
+}
+
+#[tokio::test]
+async fn orders_keep_their_places_after_the_upgrade_on_sqlite() {
+    let file = testkit::sqlite::file();
+    let options = SqliteConnectOptions::from_str(&file.url()).unwrap().create_if_missing(true);
+    let mut conn = options.connect().await.unwrap();
+    sqlx::migrate!("../../migrations/ordering/sqlite").run_to(5, &mut conn).await.unwrap();
+    sqlx::raw_sql(NUMBERS_IN_ORDERS).execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+    orders_keep_their_places_after_the_upgrade(&file.url()).await;
+}
+
+#[tokio::test]
+async fn orders_keep_their_places_after_the_upgrade_on_postgres() {
+    let database = testkit::postgres::database().await;
+    let mut conn = PgConnection::connect(&database.url()).await.unwrap();
+    sqlx::migrate!("../../migrations/ordering/postgres").run_to(5, &mut conn).await.unwrap();
+    sqlx::raw_sql(NUMBERS_IN_ORDERS).execute(&mut conn).await.unwrap();
+    orders_keep_their_places_after_the_upgrade(&database.url()).await;
 }
 
 impl Fixture {

@@ -7,7 +7,7 @@ use contract::feed::SequenceNr;
 use ordering::store::{Stamped, Store};
 use testkit::wait;
 
-use crate::fixture::{ALL, Fixture, at, bolts, done, on_both_databases};
+use crate::fixture::{ALL, ANY_SIZE, Fixture, at, bolts, done, on_both_databases, page_of};
 
 on_both_databases! {
     those_waiting_longest_come_first,
@@ -16,7 +16,10 @@ on_both_databases! {
     the_newest_order_changed_again_gets_a_newer_number,
     nothing_to_stamp_changes_nothing,
     an_idle_look_writes_nothing_and_is_told_all_the_same,
-    a_number_without_its_place_is_refused,
+    an_earlier_version_is_refused,
+    whoever_writes_an_exposed_order_lets_it_wait,
+    a_change_that_is_committed_late_is_found,
+    a_busy_sequencer_looks_now_and_then,
 }
 
 fn stamped(count: i64, last: i64) -> Stamped {
@@ -189,14 +192,80 @@ async fn every_overdue_order_has_its_turn_to_be_waited_for() {
     assert_eq!(fixture.feed().await, [(restless, 1)]);
 }
 
-/// A process of an earlier version gives a number and knows no place in the feed: nobody would see it.
-async fn a_number_without_its_place_is_refused(fixture: Fixture) {
+/// A process of an earlier version, which knows no places beside the orders.
+async fn an_earlier_version_is_refused(fixture: Fixture) {
     fixture.customer().await;
     let number = fixture.confirmed().await.number;
     let mut earlier = fixture.outsider().await;
-    let stamp = format!(
-        "update orders set confirmed_sequence_nr = 1, unstamped_since = null where number = {number}"
-    );
-    earlier.execute(&stamp).await.unwrap_err();
+    for set in [
+        "confirmed_sequence_nr = 1, feed_sequence_nr = 1, unstamped_since = null",
+        "version = version + 1, confirmed_sequence_nr = -1",
+    ] {
+        let sql = format!("update orders set {set} where number = {number}");
+        earlier.execute(&sql).await.unwrap_err();
+    }
     assert_eq!(fixture.stamp_all().await, 1);
+}
+
+/// Somebody who knows nothing of the feed, and writes whatever it may be.
+async fn whoever_writes_an_exposed_order_lets_it_wait(fixture: Fixture) {
+    fixture.customer().await;
+    let [stamped, waiting] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
+    let [draft, kept] = [fixture.draft().await.number, fixture.draft().await.number];
+    fixture.store.stamp(1, at(10)).await.unwrap();
+    assert_eq!(fixture.feed().await, [(stamped, 1)]);
+    let mut somebody = fixture.outsider().await;
+    let confirm = "state = 'confirmed', version = 2, changed_at = changed_at + 7000000, \
+        confirmed_at = changed_at, customer_name = 'Ada', customer_email = 'ada@example.com'";
+    for (set, number) in
+        [("note = note", stamped), ("note = 'x'", waiting), (confirm, draft), ("note = 'x'", kept)]
+    {
+        let sql = format!("update orders set {set} where number = {number}");
+        assert_eq!(somebody.execute(&sql).await.unwrap(), 1);
+    }
+    assert_eq!(fixture.store.feed_status(at(20)).await.unwrap().unstamped, 3);
+    assert_eq!(fixture.stamp_all().await, 3);
+    assert_eq!(fixture.feed().await, [(stamped, 2), (waiting, 3), (draft, 4)]);
+    // A page shows what they have written, although the documents of the feed do not.
+    for told in page_of(fixture.store.feed_page(None, ALL, ANY_SIZE).await.unwrap()).orders {
+        assert_eq!(fixture.store.order(told.number).await.unwrap(), Some(told));
+    }
+    let insert = "insert into orders (state, version, customer_id, customer_name, customer_email, \
+        currency, net_minor, tax_minor, total_minor, line_count, created_at, changed_at, confirmed_at) \
+        select state, 1, customer_id, customer_name, customer_email, currency, net_minor, tax_minor, \
+        total_minor, line_count, created_at, changed_at, confirmed_at from orders";
+    assert_eq!(somebody.execute(insert).await.unwrap(), 4);
+    assert_eq!(fixture.stamp_all().await, 3, "all but the draft");
+}
+
+/// What this process has committed is stamped without a look; what is older than the last look saw is
+/// found by the next one.
+async fn a_change_that_is_committed_late_is_found(fixture: Fixture) {
+    fixture.customer().await;
+    let [late, other] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
+    assert_eq!(fixture.stamp_all().await, 2);
+    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(0, 2));
+    // Both are known to wait, and the one that is alone is found at once.
+    fixture.replace(late, &bolts(), at(50)).await;
+    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(1, 3));
+    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(0, 3));
+    fixture.replace(late, &bolts(), at(50)).await;
+    fixture.replace(other, &bolts(), at(100)).await;
+    assert_eq!(fixture.store.stamp(ALL, at(101)).await.unwrap(), stamped(1, 4));
+    assert_eq!(fixture.store.stamp(ALL, at(101)).await.unwrap(), stamped(1, 5));
+    assert_eq!(fixture.feed().await, [(other, 4), (late, 5)]);
+}
+
+/// However many changes of its own keep it busy, it looks often enough for those that are overdue.
+async fn a_busy_sequencer_looks_now_and_then(fixture: Fixture) {
+    fixture.customer().await;
+    let [late, busy] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
+    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(2, 2));
+    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(0, 2));
+    let sql = format!("update orders set note = 'late' where number = {late}");
+    fixture.outsider().await.execute(&sql).await.unwrap();
+    for (second, count) in [(101, 1), (102, 1), (103, 2)] {
+        fixture.replace(busy, &bolts(), at(second)).await;
+        assert_eq!(fixture.store.stamp(ALL, at(second)).await.unwrap().count, count, "{second}");
+    }
 }

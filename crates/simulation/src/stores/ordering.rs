@@ -88,8 +88,8 @@ impl OrderingStore {
         let outcome = self.inner.commit(scope, key, at).await?;
         for order in before.iter().filter(|order| order.confirmed_sequence_nr.0 > 0) {
             self.sql(&format!(
-                "update orders set confirmed_sequence_nr = {}, unstamped_since = null \
-                 where number = {} and confirmed_sequence_nr = -1",
+                "update feed_positions set unstamped_since = null \
+                 where feed_sequence_nr = {} and number = {}",
                 order.confirmed_sequence_nr, order.number
             ))
             .await;
@@ -165,8 +165,8 @@ impl Store for OrderingStore {
             if self.broken == Some(Rule::NumbersFromCounter) {
                 self.sql(
                     "update feed_state set last_sequence_nr = (select \
-                     coalesce(max(confirmed_sequence_nr), 0) from orders \
-                     where confirmed_sequence_nr > 0)",
+                     coalesce(max(feed_sequence_nr), 0) from feed_positions \
+                     where unstamped_since is null)",
                 )
                 .await;
             }

@@ -1,0 +1,105 @@
+//! How PostgreSQL finds what pages and ticks are made of: by index, whatever it knows of the tables.
+
+use std::time::Duration;
+
+use contract::feed::MAX_PAGE_BYTES;
+use kit::random::Random;
+use ordering::store::{Store, open};
+use sqlx::{Connection as _, PgConnection};
+use testkit::wait;
+
+use crate::fixture::{at, imported, page_of};
+
+/// How often PostgreSQL runs a statement before it may settle on a plan for good.
+const TILL_SETTLED: usize = 8;
+/// How many orders are made then.
+const ORDERS: i64 = 3_000;
+
+/// Scans of whole tables, scans of the two indexes of the feed, and documents looked up by number.
+const COUNTS: &str = "select array[ \
+    (select sum(seq_scan) from pg_stat_user_tables \
+     where relname in ('orders', 'feed_positions', 'feed_documents')), \
+    (select idx_scan from pg_stat_user_indexes where indexrelname = 'feed_positions_unstamped'), \
+    (select idx_scan from pg_stat_user_indexes \
+     where indexrelname = 'feed_positions_feed_sequence_nr'), \
+    (select idx_scan from pg_stat_user_indexes where indexrelname = 'feed_documents_pkey')]::bigint[]";
+
+/// Counts by [`COUNTS`] of all who have worked on the database. Sessions tell theirs when they end.
+async fn counts(outsider: &mut PgConnection) -> Vec<i64> {
+    let others = "select count(*) from pg_stat_activity \
+        where datname = current_database() and pid <> pg_backend_pid() \
+        and backend_type = 'client backend'";
+    wait::until("all other sessions end", Duration::from_secs(30), async || {
+        sqlx::query_scalar::<_, i64>(others).fetch_one(&mut *outsider).await.unwrap() == 0
+    })
+    .await;
+    sqlx::query_scalar(COUNTS).fetch_one(outsider).await.unwrap()
+}
+
+/// The counts of what `work` does with a store of its own, on a new database.
+async fn counted(work: impl AsyncFnOnce(&dyn Store)) -> Vec<i64> {
+    let database = testkit::postgres::database().await;
+    let store = open(&database.url().parse().unwrap(), &Random::seeded(1), at(0)).await.unwrap();
+    work(&*store).await;
+    drop(store);
+    counts(&mut PgConnection::connect(&database.url()).await.unwrap()).await
+}
+
+/// What `work` reads more than `other` does.
+async fn counted_more(
+    work: impl AsyncFnOnce(&dyn Store),
+    other: impl AsyncFnOnce(&dyn Store),
+) -> [i64; 4] {
+    let (work, other) = (counted(work).await, counted(other).await);
+    std::array::from_fn(|place| work[place] - other[place])
+}
+
+async fn page(store: &dyn Store) -> usize {
+    page_of(store.feed_page(None, 500, MAX_PAGE_BYTES).await.unwrap()).orders.len()
+}
+
+async fn import(store: &dyn Store) {
+    let orders = (0..ORDERS).map(|n| imported(&format!("R-{n}"))).collect();
+    store.import_orders(orders, at(1)).await.unwrap();
+}
+
+async fn stamp(store: &dyn Store) {
+    let mut given = 0;
+    while given < ORDERS {
+        given += store.stamp(1_000, at(1_000)).await.unwrap().count;
+    }
+    assert_eq!(store.stamp(1_000, at(1_000)).await.unwrap().count, 0);
+}
+
+#[tokio::test]
+async fn a_page_is_one_scan_of_places_and_one_lookup_of_each_document() {
+    let fill = async |store: &dyn Store| {
+        import(store).await;
+        stamp(store).await;
+    };
+    let read = async |store: &dyn Store| {
+        // While there is nothing, plans are made that must do once there is much.
+        for _ in 0..TILL_SETTLED {
+            assert_eq!(page(store).await, 0);
+        }
+        fill(store).await;
+        assert_eq!(page(store).await, 500);
+    };
+    let pages = i64::try_from(TILL_SETTLED).unwrap() + 1;
+    assert_eq!(counted_more(read, fill).await, [0, 0, pages, 501]);
+}
+
+#[tokio::test]
+async fn a_tick_reads_the_queue_and_no_orders() {
+    let tick = async |store: &dyn Store| {
+        for second in 0..TILL_SETTLED {
+            let at = at(10 * i64::try_from(second).unwrap());
+            assert_eq!(store.stamp(1_000, at).await.unwrap().count, 0);
+        }
+        import(store).await;
+        stamp(store).await;
+    };
+    let [tables, queue, _, orders] = counted_more(tick, import).await;
+    assert_eq!((tables, orders), (0, 0));
+    assert!(queue > 0);
+}
