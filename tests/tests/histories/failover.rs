@@ -21,7 +21,7 @@ async fn confirm_and_hold(scene: &Scene, url: &str) -> PgConnection {
     let draft = scene.change(scene.shared.draft, "anew", 4).await;
     scene.ordering.confirm(draft.number, None).await.unwrap();
     sqlx::raw_sql("begin").execute(&mut holder).await.unwrap();
-    let hold = sqlx::query("select number from orders where number = $1 for update");
+    let hold = sqlx::query("select number from feed_positions where number = $1 for update");
     hold.bind(draft.number).fetch_one(&mut holder).await.unwrap();
     sequencer.close().await.unwrap();
     holder
