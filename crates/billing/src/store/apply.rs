@@ -99,7 +99,6 @@ async fn take_in<B: Backend>(
     let unfit = i64::try_from(received.unfit.len()).unwrap_or(i64::MAX);
     counts.unchanged += unfit - counts.quarantined;
     follow::follow::<B>(conn, received, &stored, random, at).await?;
-    pull_state::add_to_totals::<B>(conn, &counts).await?;
-    pull_state::add_to_chart::<B>(conn, &counts, at).await?;
+    pull_state::count::<B>(conn, &counts, at).await?;
     Ok(Applied::Done(counts))
 }

@@ -233,32 +233,6 @@ pub(super) async fn succeeded<B: Backend>(
     Ok(())
 }
 
-/// Keeps for the chart what an answer did, in the transaction that did it; nothing when it changed
-/// nothing.
-pub(super) async fn add_to_chart<B: Backend>(
-    conn: &mut B::Connection,
-    counts: &Counts,
-    at: Timestamp,
-) -> Result<()> {
-    if !counts.changed_something() {
-        return Ok(());
-    }
-    // Two answers may be taken in within the same microsecond.
-    let insert = query::<B>(
-        "insert into pulls (pages, new_orders, changed_orders, removed_orders, unchanged_orders,
-                            quarantined_orders, at)
-         values ($1, $2, $3, $4, $5, $6, $7)
-         on conflict (at) do update set
-             pages = pulls.pages + excluded.pages,
-             new_orders = pulls.new_orders + excluded.new_orders,
-             changed_orders = pulls.changed_orders + excluded.changed_orders,
-             removed_orders = pulls.removed_orders + excluded.removed_orders,
-             unchanged_orders = pulls.unchanged_orders + excluded.unchanged_orders,
-             quarantined_orders = pulls.quarantined_orders + excluded.quarantined_orders",
-    );
-    bind_counts(insert, counts).bind(at.micros()).execute_exactly(1, conn).await
-}
-
 /// Notes that a pull failed; how many have in a row.
 pub(super) async fn failed<B: Backend>(
     conn: &mut B::Connection,
@@ -317,22 +291,43 @@ pub(super) async fn pulls_since<B: Backend>(
     rows.iter().map(|row| Ok((Timestamp::from_micros(row.get("at")?), read_counts(row)?))).collect()
 }
 
-/// Adds what an answer did to the totals, in the transaction that did it. Locks them: last.
-pub(super) async fn add_to_totals<B: Backend>(
+/// Adds what an answer did to the totals, and keeps it for the chart when it changed something, in the
+/// transaction that did it. Locks the totals: last.
+pub(super) async fn count<B: Backend>(
     conn: &mut B::Connection,
     counts: &Counts,
+    at: Timestamp,
 ) -> Result<()> {
-    let update = query::<B>(
-        "update pull_totals set
+    let totals = "update pull_totals set
              pages = pages + $1,
              new_orders = new_orders + $2,
              changed_orders = changed_orders + $3,
              removed_orders = removed_orders + $4,
              unchanged_orders = unchanged_orders + $5,
              quarantined_orders = quarantined_orders + $6
-         where id = 1",
-    );
-    bind_counts(update, counts).execute_exactly(1, conn).await
+         where id = 1";
+    // Two answers may be taken in within the same microsecond.
+    let chart = "insert into pulls (pages, new_orders, changed_orders, removed_orders, unchanged_orders,
+                                    quarantined_orders, at)
+         values ($1, $2, $3, $4, $5, $6, $7)
+         on conflict (at) do update set
+             pages = pulls.pages + excluded.pages,
+             new_orders = pulls.new_orders + excluded.new_orders,
+             changed_orders = pulls.changed_orders + excluded.changed_orders,
+             removed_orders = pulls.removed_orders + excluded.removed_orders,
+             unchanged_orders = pulls.unchanged_orders + excluded.unchanged_orders,
+             quarantined_orders = pulls.quarantined_orders + excluded.quarantined_orders";
+    if !counts.changed_something() {
+        return bind_counts(query::<B>(totals), counts).execute_exactly(1, conn).await;
+    }
+    // One round trip where the database can do both at once.
+    if B::WRITES_IN_WITH {
+        let both = query::<B>(AssertSqlSafe(format!("with chart as ({chart}) {totals}")));
+        return bind_counts(both, counts).bind(at.micros()).execute_exactly(1, conn).await;
+    }
+    let chart = bind_counts(query::<B>(chart), counts).bind(at.micros());
+    chart.execute_exactly(1, &mut *conn).await?;
+    bind_counts(query::<B>(totals), counts).execute_exactly(1, conn).await
 }
 
 /// Binds six parameters, in the order of the columns.
