@@ -24,7 +24,7 @@ use crate::news::News;
 use crate::store::{Begun, EpochReason, Stamped, Store};
 
 /// How many orders one transaction stamps: it holds the counter, and the orders, so long.
-const BATCH: i64 = 1_000;
+const BATCH: i64 = 4_000;
 
 /// How often what waits is counted for the metrics.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(15);

@@ -307,7 +307,8 @@ pub(super) async fn count<B: Backend>(
              quarantined_orders = quarantined_orders + $6
          where id = 1";
     // Two answers may be taken in within the same microsecond.
-    let chart = "insert into pulls (pages, new_orders, changed_orders, removed_orders, unchanged_orders,
+    let chart =
+        "insert into pulls (pages, new_orders, changed_orders, removed_orders, unchanged_orders,
                                     quarantined_orders, at)
          values ($1, $2, $3, $4, $5, $6, $7)
          on conflict (at) do update set

@@ -86,10 +86,6 @@ pub trait Backend:
     /// For the primary only: a standby has no place at which it writes.
     const HISTORY: &'static str;
 
-    /// Behind the beginning of a transaction: lets its statements read by the indexes, in their order and
-    /// row by row, whatever statistics make the planner expect. Empty on SQLite, which does so anyway.
-    const BY_INDEX: &'static str;
-
     /// In a `from`: for each number of a [`Batch`] of one column `number`, whose parameter is $1, the
     /// rows of `table` whose `key` it is, called `found`.
     ///
@@ -134,7 +130,6 @@ impl Backend for Sqlite {
     const LIMIT_LOCK_WAITS: &'static str = "select 1";
     const WRITES_IN_WITH: bool = false;
     const HISTORY: &'static str = "''";
-    const BY_INDEX: &'static str = "";
 
     fn rows_by_key(table: &str, key: &str, _: &str) -> String {
         // It takes the tables of a `cross join` in the order in which they are written.
@@ -196,9 +191,6 @@ impl Backend for Postgres {
         (select system_identifier from pg_control_system()), \
         (select oid from pg_database where datname = current_database()), \
         tableoid::oid)";
-    // What is off is only very dear, and would be reason enough to compile the statement.
-    const BY_INDEX: &'static str = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-        SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
 
     fn rows_by_key(table: &str, key: &str, place: &str) -> String {
         // `offset 0` keeps the planner from making another join of it. The other two make it expect

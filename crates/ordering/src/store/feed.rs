@@ -1,10 +1,11 @@
 //! The feed: its pages, and how it is doing.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use contract::feed::{ContinuationToken, FeedStatus, SequenceNr};
 use contract::time::Timestamp;
-use kit::db::{Backend, Error, Result, Row, query};
+use kit::db::{Backend, Db, Error, Result, Row, query};
 
 use super::epochs::{self, FeedState};
 use super::page::PageWriter;
@@ -46,17 +47,24 @@ pub(super) async fn unstamped_since<B: Backend>(
 
 /// The page after `token`, of a provider in this `role`.
 ///
-/// `conn` must read one snapshot, by index: orders of different moments would be a state that never was,
-/// and the counter of a later moment than the orders would skip those stamped in between. One statement
-/// reads all of it, as a rule.
+/// All of it is of one snapshot: orders of different moments would be a state that never was, and the
+/// counter of a later moment than the orders would skip those stamped in between. As a rule it is one
+/// statement, which is a snapshot by itself.
 pub(super) async fn page<B: Backend>(
-    conn: &mut B::Connection,
+    db: &Db<B>,
     role: Role,
     token: Option<&ContinuationToken>,
     limit: i64,
     max_bytes: usize,
 ) -> Result<FeedAnswer> {
-    let rows = rows_after::<B>(conn, token, limit, max_bytes).await?;
+    let mut rows =
+        rows_after::<B>(&mut *db.reader_by_index().await?, token, limit, max_bytes).await?;
+    let mut assembled = HashMap::new();
+    if rows.iter().any(|row| matches!(read(row), Ok(Some(Found { document: None, .. })))) {
+        let mut snapshot = db.snapshot_by_index().await?;
+        rows = rows_after::<B>(&mut snapshot, token, limit, max_bytes).await?;
+        assembled = assemble::<B>(&mut snapshot, &rows, max_bytes).await?;
+    }
     let first = rows.first().ok_or_else(|| Error::Damaged("no state of the feed".to_owned()))?;
     let FeedState { identity, last, .. } = epochs::read_state(first)?;
     let after = match judge(token, &identity, last, role) {
@@ -68,7 +76,7 @@ pub(super) async fn page<B: Backend>(
         verdict => return Ok(FeedAnswer::Refused { identity, verdict }),
     };
     let mut page = PageWriter::new(identity.clone(), last, max_bytes);
-    let has_more = fill::<B>(conn, &mut page, &rows, limit).await?;
+    let has_more = fill(&mut page, &rows, &assembled, limit)?;
     let token = ContinuationToken {
         feed_id: identity.feed_id,
         epoch: identity.epoch,
@@ -77,11 +85,31 @@ pub(super) async fn page<B: Backend>(
     Ok(FeedAnswer::Page(page.finish(token, has_more)?))
 }
 
-/// Adds the orders in these rows, at most `limit`; whether there are more behind those that fit.
-async fn fill<B: Backend>(
+/// The documents, by number, of the orders in these rows of which none is kept that counts; not all of
+/// them when they take more than `max_bytes`.
+async fn assemble<B: Backend>(
     conn: &mut B::Connection,
+    rows: &[Row<B>],
+    max_bytes: usize,
+) -> Result<HashMap<i64, String>> {
+    let (mut assembled, mut bytes) = (HashMap::new(), 0);
+    for row in rows {
+        if let Some(Found { number, document: None, .. }) = read(row)?
+            && bytes <= max_bytes
+        {
+            let document = documents::assemble::<B>(conn, number).await?;
+            bytes += document.len();
+            assembled.insert(number, document);
+        }
+    }
+    Ok(assembled)
+}
+
+/// Adds the orders in these rows, at most `limit`; whether there are more behind those that fit.
+fn fill<B: Backend>(
     page: &mut PageWriter,
     rows: &[Row<B>],
+    assembled: &HashMap<i64, String>,
     limit: i64,
 ) -> Result<bool> {
     let orders = rows.iter().filter_map(|row| read(row).transpose());
@@ -94,11 +122,10 @@ async fn fill<B: Backend>(
         orders[..room].iter().filter_map(|order| order.document).map(str::len).sum(),
     );
     for Found { place, number, document } in &orders[..room] {
-        let fits = match document {
-            Some(document) => page.add(*place, document)?,
-            None => page.add(*place, &documents::assemble::<B>(conn, *number).await?)?,
-        };
-        if !fits {
+        let document = document.or_else(|| assembled.get(number).map(String::as_str));
+        // Those before it fill a page.
+        let Some(document) = document else { return Ok(true) };
+        if !page.add(*place, document)? {
             return Ok(true);
         }
     }

@@ -171,7 +171,6 @@ impl<B: Backend> FeedReader for SqlStore<B> {
         limit: i64,
         max_bytes: usize,
     ) -> Result<FeedAnswer> {
-        let mut snapshot = self.db.snapshot_by_index().await?;
-        feed::page::<B>(&mut snapshot, Role::Primary, token, limit, max_bytes).await
+        feed::page(&self.db, Role::Primary, token, limit, max_bytes).await
     }
 }

@@ -29,7 +29,6 @@ impl FeedReader for Standby {
         limit: i64,
         max_bytes: usize,
     ) -> Result<FeedAnswer> {
-        let mut snapshot = self.db.snapshot_by_index().await?;
-        feed::page::<Postgres>(&mut snapshot, Role::Standby, token, limit, max_bytes).await
+        feed::page(&self.db, Role::Standby, token, limit, max_bytes).await
     }
 }
