@@ -12,9 +12,20 @@ update orders set invoice_id = invoices.id,
     invoice_version = invoices.version,
     invoice_created_at = invoices.created_at,
     invoice_computed_at = invoices.computed_at,
-    invoice_replaces = invoices.replaces
-from invoices where order_number = orders.number and invoices.state = 'awaiting_approval';
-delete from invoices where state = 'awaiting_approval';
+    invoice_replaces = invoices.replaces,
+    -- The place in the feed is no part of the document any more: what comes again with the same content
+    -- leaves the draft as it is.
+    document = replace(document,
+        '"' || orders.state || '",' || orders.version || ',' || confirmed_sequence_nr || ',',
+        '"' || orders.state || '",' || orders.version || ',0,')
+from invoices
+where order_number = orders.number and invoices.state = 'awaiting_approval'
+  and orders.state <> 'deleted';
+delete from invoices where state = 'awaiting_approval'
+    and exists (select 1 from orders where invoice_id = invoices.id);
+-- There are no others, unless somebody has changed the tables by hand.
+update invoices set state = 'withdrawn', version = version + 1, closed_at = created_at
+where state = 'awaiting_approval';
 
 create unique index orders_invoice on orders (invoice_id) where invoice_id is not null;
 alter table orders add constraint orders_draft

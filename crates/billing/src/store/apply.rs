@@ -11,7 +11,9 @@
 //! 2. The upsert locks the orders' rows by rising number, the same order everywhere. Its guard
 //!    compares with the row as it is once it is locked, and waits for an approval under way, which holds
 //!    it. A draft is part of the row, and follows with it. From here on nobody else changes the
-//!    invoices of these orders. What a deleted order's draft says is kept before.
+//!    invoices of these orders. It stores no tombstone over a draft: only when the row is held, a
+//!    statement sees for sure whether there is one, and what it says. It is withdrawn then, and the
+//!    tombstone stored after it.
 //! 3. Orders that cannot be taken in are put aside, and those that fit by now let out; see
 //!    [`super::quarantine`] for why nothing has to be locked for it.
 //! 4. Invoices that are no drafts are read and locked in a later statement, which sees every invoice
@@ -81,8 +83,16 @@ async fn take_in<B: Backend>(
     at: Timestamp,
 ) -> Result<Applied> {
     let mut counts = Counts { pages: i64::from(received.advance.is_some()), ..Counts::default() };
-    drafts::withdraw_deleted::<B>(conn, received, at).await?;
-    let Upserted { stored, any_aside } = orders::upsert::<B>(conn, received, random, at).await?;
+    let epoch = received.identity.epoch;
+    let orders: Vec<_> = received.orders.iter().collect();
+    let Upserted { mut stored, any_aside } =
+        orders::upsert::<B>(conn, epoch, &orders, random, at).await?;
+    let refused: Vec<_> = (orders.into_iter())
+        .filter(|order| order.is_deleted() && !stored.contains_key(&order.number))
+        .collect();
+    if drafts::withdraw_deleted::<B>(conn, epoch, &refused, at).await? > 0 {
+        stored.extend(orders::upsert::<B>(conn, epoch, &refused, random, at).await?.stored);
+    }
     for order in &received.orders {
         match stored.get(&order.number) {
             None => counts.unchanged += 1,

@@ -4,13 +4,14 @@
 //! compute it anew; see [`super::orders`]. When it stops following its order it is frozen: it becomes
 //! a row of `invoices`, with the content that it has.
 
+use contract::feed::Epoch;
 use contract::order::Order;
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Batch, Result, Row, query};
 use kit::random::Random;
 
+use super::json;
 use super::orders::{self, PARTS};
-use super::{Received, json};
 use crate::invoice::{Invoice, InvoiceState};
 
 /// What [`read`] needs, of `orders`.
@@ -115,32 +116,30 @@ pub(super) async fn make<B: Backend>(
     update.execute_exactly(drafts.len() as u64, conn).await
 }
 
-/// Withdraws the drafts of orders that are deleted by what was received, before that is stored: they
-/// keep what they said.
+/// Withdraws the drafts of orders that these tombstones of `epoch` are newer than; how many. The orders'
+/// rows are held.
 pub(super) async fn withdraw_deleted<B: Backend>(
     conn: &mut B::Connection,
-    received: &Received,
+    epoch: Epoch,
+    tombstones: &[&Order],
     at: Timestamp,
-) -> Result<()> {
-    let deleted = || received.orders.iter().filter(|order| order.is_deleted());
-    if deleted().next().is_none() {
-        return Ok(());
+) -> Result<i64> {
+    if tombstones.is_empty() {
+        return Ok(0);
     }
     let batch = Batch::new()
-        .int("of_order", deleted().map(|order| order.number))
-        .int("newer", deleted().map(|order| order.version));
+        .int("of_order", tombstones.iter().map(|order| order.number))
+        .int("newer", tombstones.iter().map(|order| order.version));
     // SQLite reads a cross join from left to right: the orders by their key.
     let sql = format!(
         "select {COLUMNS} from {} cross join orders
          where orders.number = of_order and invoice_id is not null
-           and ($1, newer) > (orders.epoch, orders.version)
-         order by orders.number{}",
-        batch.table::<B>(2),
-        B::FOR_UPDATE
+           and ($1, newer) > (orders.epoch, orders.version)",
+        batch.table::<B>(2)
     );
-    let select = query::<B>(AssertSqlSafe(sql)).bind(received.identity.epoch.0).bind_batch(batch);
+    let select = query::<B>(AssertSqlSafe(sql)).bind(epoch.0).bind_batch(batch);
     let drafts = select.fetch_all(&mut *conn).await?;
-    end::<B>(conn, &drafts, InvoiceState::Withdrawn, at).await.map(|_| ())
+    end::<B>(conn, &drafts, InvoiceState::Withdrawn, at).await
 }
 
 /// Withdraws the draft of an order that ordering has lost; whether there was one. The order's row is
@@ -202,6 +201,9 @@ async fn end<B: Backend>(
 
 /// Makes rows of `invoices` out of drafts, as they are to be from here on; their orders, which are
 /// held, have none any more.
+///
+/// None of an order's invoices is older than its draft. So the epoch is at least theirs, also when that of
+/// the order itself was given up, to let any answer replace it.
 pub(super) async fn freeze<B: Backend>(conn: &mut B::Connection, drafts: &[Draft]) -> Result<()> {
     if drafts.is_empty() {
         return Ok(());
@@ -234,8 +236,11 @@ pub(super) async fn freeze<B: Backend>(conn: &mut B::Connection, drafts: &[Draft
                                customer, currency, net_minor, tax_minor, total_minor, lines,
                                created_at, approved_at, closed_at, replaces, dispatch,
                                approved_version, computed_at, order_was_lost)
-         select id, version, number, order_number, order_epoch, order_version, state,
-                customer, currency, net_minor, tax_minor, total_minor, lines,
+         select id, version, number, order_number,
+                coalesce((select max(earlier.order_epoch) from invoices as earlier
+                          where earlier.order_number = batch.order_number
+                            and earlier.order_epoch > batch.order_epoch), order_epoch),
+                order_version, state, customer, currency, net_minor, tax_minor, total_minor, lines,
                 created_at, approved_at, closed_at, replaces, dispatch,
                 approved_version, computed_at, was_lost = 1
          from {}",

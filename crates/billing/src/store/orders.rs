@@ -8,7 +8,7 @@ use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Batch, Result, Row, query};
 use kit::random::Random;
 
-use super::{Received, StoredOrder, json};
+use super::{StoredOrder, json};
 
 /// What [`read`] needs.
 pub(super) const COLUMNS: &str = "confirmed_sequence_nr, document, missing_at_source, missing_since, \
@@ -50,18 +50,21 @@ pub(super) struct Stored {
 /// A new order gets its draft, unless it is deleted. A changed order that has one computes it anew;
 /// what comes again as it was, because a new epoch reads everything again, leaves it untouched. An
 /// order that had none gets none here: that is for [`super::follow`] to say.
+///
+/// A tombstone is not stored over a draft, which would be lost: see [`super::apply`].
 pub(super) async fn upsert<B: Backend>(
     conn: &mut B::Connection,
-    received: &Received,
+    epoch: Epoch,
+    orders: &[&Order],
     random: &Random,
     at: Timestamp,
 ) -> Result<Upserted> {
-    if received.orders.is_empty() {
+    if orders.is_empty() {
         return Ok(Upserted { any_aside: true, ..Upserted::default() });
     }
     // By rising number, so that two transactions lock shared rows in the same order: a batch is read as
     // it stands. Sorting in the statement, documents and all, took a fifth of its time.
-    let mut orders: Vec<_> = received.orders.iter().zip(new_ids(received, random, at)).collect();
+    let mut orders: Vec<_> = orders.iter().copied().zip(new_ids(orders, random, at)).collect();
     orders.sort_unstable_by_key(|(order, _)| order.number);
     let (orders, ids): (Vec<_>, Vec<_>) = orders.into_iter().unzip();
     let batch = Batch::new()
@@ -93,26 +96,21 @@ pub(super) async fn upsert<B: Backend>(
              missing_since = null,
              kept_at = null,
              received_at = excluded.received_at,
-             invoice_id = case when excluded.invoice_id is not null then orders.invoice_id end,
              invoice_version = case
-                 when excluded.invoice_id is null then null
                  when excluded.document = orders.document then orders.invoice_version
                  else orders.invoice_version + 1 end,
-             invoice_created_at = case
-                 when excluded.invoice_id is not null then orders.invoice_created_at end,
              invoice_computed_at = case
-                 when excluded.invoice_id is null or orders.invoice_id is null then null
+                 when orders.invoice_id is null then null
                  when excluded.document = orders.document then orders.invoice_computed_at
-                 else excluded.invoice_computed_at end,
-             invoice_replaces = case
-                 when excluded.invoice_id is not null then orders.invoice_replaces end
+                 else excluded.invoice_computed_at end
          where (excluded.epoch, excluded.version) > (orders.epoch, orders.version)
+           and (excluded.invoice_id is not null or orders.invoice_id is null)
          returning number, revision, invoice_id is not null as has_draft,
                    exists (select 1 from quarantine) as any_aside",
         batch.table::<B>(3)
     );
     let rows = query::<B>(AssertSqlSafe(sql))
-        .bind(received.identity.epoch.0)
+        .bind(epoch.0)
         .bind(at.micros())
         .bind_batch(batch)
         .fetch_all(conn)
@@ -131,13 +129,12 @@ pub(super) async fn upsert<B: Backend>(
 
 /// An id for the invoice of each order received, should it need one: UUIDs version 7. Lists show the
 /// newest first, by id: of one answer, those are the last in the feed. `None` for deleted orders.
-fn new_ids(received: &Received, random: &Random, at: Timestamp) -> Vec<Option<String>> {
-    let live = || received.orders.iter().filter(|order| !order.is_deleted());
-    let mut ids: Vec<_> = live().map(|_| random.uuid(at)).collect();
+fn new_ids(orders: &[&Order], random: &Random, at: Timestamp) -> Vec<Option<String>> {
+    let live = orders.iter().filter(|order| !order.is_deleted());
+    let mut ids: Vec<_> = live.map(|_| random.uuid(at)).collect();
     ids.sort_unstable();
     let mut ids = ids.into_iter();
-    let id = |order: &Order| if order.is_deleted() { None } else { ids.next() };
-    received.orders.iter().map(id).collect()
+    orders.iter().map(|order| if order.is_deleted() { None } else { ids.next() }).collect()
 }
 
 /// Locks every order there is, by rising number.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use billing::invoice::InvoiceState::{Approved, AwaitingApproval, Credited, Withdrawn};
 use billing::pull::Counts;
 use billing::store::AfterApproval::Nothing;
 use billing::store::{Applied, Approval, Received, Store};
 use kit::random::Random;
+use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -275,4 +277,31 @@ async fn a_repair_of_a_new_epoch_and_a_page(fixture: Fixture) {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// Whoever has looked for a draft before the order's row was locked did not see it.
+#[tokio::test]
+async fn a_draft_that_is_committed_while_its_tombstone_waits_is_withdrawn() {
+    let fixture = Fixture::postgres().await;
+    fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
+    let mut other = PgConnection::connect(&fixture.url()).await.unwrap();
+    let pulled =
+        "begin; insert into orders (number, epoch, version, state, confirmed_sequence_nr, document,
+            revision, missing_at_source, received_at, invoice_id, invoice_version,
+            invoice_created_at, invoice_computed_at)
+        select 2, epoch, version, state, 2, replace(document, '[1,', '[2,'), 1, false, received_at,
+               'a draft', 1, received_at, received_at
+        from orders";
+    sqlx::raw_sql(pulled).execute(&mut other).await.unwrap();
+    let store = Arc::clone(&fixture.store);
+    let tombstone = page(1, 5, vec![deleted(2, 3)]);
+    let taking_in = tokio::spawn(async move { take_in(&store, &tombstone).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!taking_in.is_finished(), "it waits for the row");
+    sqlx::raw_sql("commit").execute(&mut other).await.unwrap();
+    let Applied::Done(counts) = taking_in.await.unwrap() else { panic!("not taken in") };
+    assert_eq!(counts.removed, 1);
+    assert!(fixture.order(2).await.deleted);
+    let withdrawn = fixture.in_state(2, Withdrawn).await;
+    assert_eq!((withdrawn.len(), withdrawn[0].id.as_str()), (1, "a draft"));
 }
