@@ -10,9 +10,17 @@ use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Batch, Result, Row, query};
 use kit::random::Random;
 
-use super::json;
-use super::orders::{self, PARTS};
+use super::{json, orders};
 use crate::invoice::{Invoice, InvoiceState};
+
+/// The columns of an order's draft: all of them are null when it has none.
+const PARTS: [&str; 5] = [
+    "invoice_id",
+    "invoice_version",
+    "invoice_created_at",
+    "invoice_computed_at",
+    "invoice_replaces",
+];
 
 /// What [`read`] needs, of `orders`.
 pub(super) const COLUMNS: &str = "orders.number, orders.epoch, orders.version, \

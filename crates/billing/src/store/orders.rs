@@ -14,15 +14,6 @@ use super::{StoredOrder, json};
 pub(super) const COLUMNS: &str = "confirmed_sequence_nr, document, missing_at_source, missing_since, \
     kept_at, epoch, revision, received_at";
 
-/// The columns of an order's draft: all of them are null when it has none.
-pub(super) const PARTS: [&str; 5] = [
-    "invoice_id",
-    "invoice_version",
-    "invoice_created_at",
-    "invoice_computed_at",
-    "invoice_replaces",
-];
-
 /// The revision of an order that was inserted just now.
 pub(super) const INSERTED: i64 = 1;
 

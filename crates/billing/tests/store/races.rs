@@ -10,6 +10,7 @@ use billing::store::AfterApproval::Nothing;
 use billing::store::{Applied, Approval, Received, Store};
 use kit::random::Random;
 use sqlx::{Connection as _, PgConnection};
+use testkit::wait;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -296,8 +297,13 @@ async fn a_draft_that_is_committed_while_its_tombstone_waits_is_withdrawn() {
     let store = Arc::clone(&fixture.store);
     let tombstone = page(1, 5, vec![deleted(2, 3)]);
     let taking_in = tokio::spawn(async move { take_in(&store, &tombstone).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(!taking_in.is_finished(), "it waits for the row");
+    let waiting = "select count(*) from pg_locks
+        where not granted and transactionid = pg_current_xact_id()::xid";
+    wait::until("it waits for the row", Duration::from_secs(30), async || {
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut other).await.unwrap() == 1
+    })
+    .await;
+    assert!(!taking_in.is_finished());
     sqlx::raw_sql("commit").execute(&mut other).await.unwrap();
     let Applied::Done(counts) = taking_in.await.unwrap() else { panic!("not taken in") };
     assert_eq!(counts.removed, 1);
