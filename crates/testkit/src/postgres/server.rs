@@ -136,9 +136,7 @@ impl Server {
         // Its children would notice the death of the first process only when they next wait.
         let family = children(child.id());
         signal(&child, Signal::SIGKILL);
-        for pid in &family {
-            let _ = kill(*pid, Signal::SIGKILL); // may have ended by itself
-        }
+        signal_all(&family, Signal::SIGKILL);
         let _ = child.wait();
         // While one of them lives, the data directory counts as in use and a new start is refused.
         let deadline = Instant::now() + STOP_LIMIT;
@@ -149,21 +147,20 @@ impl Server {
 
     /// Halts it with all its processes (SIGSTOP): connections stay open and nothing answers.
     pub fn freeze(&self) {
+        let Some(child) = &self.running else { return };
         // The first process goes first: it starts the others.
-        self.signal_all(Signal::SIGSTOP);
+        signal(child, Signal::SIGSTOP);
+        signal_all(&children(child.id()), Signal::SIGSTOP);
     }
 
     /// Lets it go on after [`freeze`](Self::freeze).
     pub fn thaw(&self) {
-        self.signal_all(Signal::SIGCONT);
-    }
-
-    fn signal_all(&self, what: Signal) {
         let Some(child) = &self.running else { return };
-        signal(child, what);
-        for pid in children(child.id()) {
-            let _ = kill(pid, what); // may have ended by itself
-        }
+        // The first process goes last: while it is halted, it neither starts others nor takes leave
+        // of those that end, without which the system's list of them may be incomplete, and one
+        // that is forgotten stays halted for ever.
+        signal_all(&children(child.id()), Signal::SIGCONT);
+        signal(child, Signal::SIGCONT);
     }
 
     /// Starts it again if it has ended by itself, as it may when its disk is full.
@@ -348,6 +345,12 @@ fn user() -> Option<User> {
 fn signal(child: &Child, signal: Signal) {
     // It has not been waited for, so its id cannot have passed to another process.
     let _ = kill(pid(child.id()), signal);
+}
+
+fn signal_all(family: &[Pid], what: Signal) {
+    for pid in family {
+        let _ = kill(*pid, what); // may have ended by itself
+    }
 }
 
 fn pid(id: u32) -> Pid {
