@@ -7,6 +7,7 @@
 //! | [`answer`], `ranges` | whether an answer is what was agreed |
 //! | `entry` | one order of an answer: taken as it is, or unfit to be taken in |
 //! | `puller` | the steps: drain the feed, fetch one order |
+//! | `intake` | taking in what came: pages that are here by then share a transaction |
 //! | `sweep` | after a new epoch: asking for the orders that its feed did not bring |
 //! | `news` | between two pulls: waiting until there is something behind the token |
 //! | `run` | the loop: waits, backs off, stops |
@@ -17,6 +18,7 @@ pub mod answer;
 pub mod client;
 mod entry;
 mod error;
+mod intake;
 mod news;
 mod puller;
 mod ranges;

@@ -16,9 +16,9 @@ use tokio::select;
 use tokio::sync::{Notify, mpsc};
 
 use super::client::FeedClient;
-use super::watch::{self, Watch};
+use super::watch::Watch;
 use super::{Counts, Page, PullError, Single};
-use crate::store::{Applied, PullState, Received, Store};
+use crate::store::{PullState, Received, Store};
 
 /// How long the loop may be silent, besides its pauses and the time that an answer may take to arrive,
 /// before something is wrong with it: longer than a page may take to be taken in.
@@ -75,7 +75,7 @@ impl Ahead {
 }
 
 /// Where following pages ended.
-enum End {
+pub(super) enum End {
     /// There is nothing more.
     OfFeed,
     /// Another process was faster, or an operator has set the token back: what was asked ahead is of no
@@ -279,31 +279,6 @@ impl Puller {
         pending().await
     }
 
-    /// Takes in pages, one after the other.
-    async fn take_in(
-        &self,
-        mut pages: mpsc::Receiver<Ahead>,
-        counts: &mut Counts,
-    ) -> Result<End, PullError> {
-        while let Some(Ahead { state, answer }) = pages.recv().await {
-            self.beat();
-            let page = check(&state, answer)?;
-            let (has_more, is_empty) = (page.has_more, page.is_empty());
-            let Some(page) = self.apply(&page.received(state.continuation_token)).await? else {
-                return Ok(End::Superseded);
-            };
-            *counts += page;
-            if !is_empty {
-                self.watch.progressed();
-            }
-            self.watch.show_behind();
-            if !has_more {
-                break;
-            }
-        }
-        Ok(End::OfFeed)
-    }
-
     /// Asks for the page behind the token of `state`.
     async fn ask(&self, state: PullState) -> Ahead {
         let answer = self.client.page(state.continuation_token.as_ref()).await;
@@ -359,23 +334,6 @@ impl Puller {
         Ok(())
     }
 
-    /// Takes an answer in; `None` when it was superseded.
-    async fn apply(&self, received: &Received) -> Result<Option<Counts>, PullError> {
-        let applied = self.store.apply(received, &self.random, self.clock.now()).await?;
-        let counts = match applied {
-            Applied::Done(counts) => counts,
-            Applied::Superseded => return Ok(None),
-            // A greater epoch was adopted while the answer was on its way.
-            Applied::WrongHistory => {
-                let adopted = epoch(&self.store.pull_state().await?);
-                let answered = Some(received.identity.epoch);
-                return Err(PullError::StaleProvider { answered, adopted });
-            }
-        };
-        report(received, &counts);
-        Ok(Some(counts))
-    }
-
     fn check_blocked(&self, state: &PullState) -> Result<(), PullError> {
         let mut blocked = self.lock_blocked();
         match blocked.as_ref() {
@@ -403,23 +361,6 @@ impl Puller {
     }
 }
 
-/// The page of an answer, if it is of the adopted history, or of the first one ever seen; a greater
-/// epoch, however it is told, comes back as `Reset`.
-fn check(state: &PullState, answer: Result<Page, PullError>) -> Result<Page, PullError> {
-    match answer {
-        Ok(page) => match (page.lags_behind(), judge(state, &page.identity)) {
-            (Some(adopted), Err(PullError::StaleProvider { .. })) => {
-                Err(PullError::LaggingStandby { answered: page.identity.epoch, adopted })
-            }
-            (_, judged) => judged.map(|()| page),
-        },
-        Err(PullError::Reset(identity)) => {
-            judge(state, &identity).and(Err(PullError::Reset(identity)))
-        }
-        Err(error) => Err(error.beside(epoch(state))),
-    }
-}
-
 /// Whether an answer of `identity` counts, after what was adopted: `Reset` when its epoch is
 /// greater and has to be adopted first.
 pub(crate) fn judge(state: &PullState, identity: &FeedIdentity) -> Result<(), PullError> {
@@ -437,7 +378,7 @@ pub(crate) fn judge(state: &PullState, identity: &FeedIdentity) -> Result<(), Pu
     }
 }
 
-fn epoch(state: &PullState) -> Option<Epoch> {
+pub(super) fn epoch(state: &PullState) -> Option<Epoch> {
     state.identity.as_ref().map(|adopted| adopted.epoch)
 }
 
@@ -461,33 +402,5 @@ fn log(counts: &Counts, number: Option<i64>) {
             pull.quarantined = counts.quarantined,
             "pulled"
         );
-    }
-}
-
-/// Says what an answer brought.
-fn report(received: &Received, counts: &Counts) {
-    tracing::debug!(
-        page.orders = received.orders.len(),
-        page.new = counts.new,
-        page.changed = counts.changed,
-        page.removed = counts.removed,
-        page.unchanged = counts.unchanged,
-        page.quarantined = counts.quarantined,
-        "took an answer in"
-    );
-    if counts.quarantined > 0
-        && let Some(first) = received.unfit.first()
-    {
-        tracing::warn!(
-            page.quarantined = counts.quarantined,
-            order.number = first.number,
-            reason = first.reason,
-            "orders cannot be taken in and are put aside, this one among them"
-        );
-    }
-    watch::count_orders(counts);
-    if let Some(advance) = &received.advance {
-        let behind = advance.last_sequence_nr.0.saturating_sub(advance.to.sequence_nr.0).max(0);
-        metrics::gauge!("billing_behind_orders").set(gauge_value(behind));
     }
 }

@@ -69,6 +69,27 @@ impl<B: Backend> Store for SqlStore<B> {
         Ok(applied)
     }
 
+    async fn apply_all(
+        &self,
+        pages: &mut (dyn Iterator<Item = Received> + Send),
+        random: &Random,
+        at: Timestamp,
+    ) -> Result<Applied> {
+        let mut tx = self.db.begin_by_index().await?;
+        let mut total = Counts::default();
+        for page in pages {
+            match apply::apply::<B>(&mut tx, &page, random, at).await? {
+                Applied::Done(counts) => total += counts,
+                refused => {
+                    tx.rollback().await?;
+                    return Ok(refused);
+                }
+            }
+        }
+        tx.commit().await?;
+        Ok(Applied::Done(total))
+    }
+
     async fn pull_state(&self) -> Result<PullState> {
         pull_state::get::<B>(&mut *self.db.reader().await?).await
     }

@@ -137,7 +137,12 @@ impl Answer {
         if self.status != 200 {
             return Err(self.fault());
         }
-        serde_json::from_slice(&self.body).map_err(|error| {
+        // All of it is looked through for broken characters at once, rather than each text in it.
+        let read = match str::from_utf8(&self.body) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(&self.body),
+        };
+        read.map_err(|error| {
             self.not_as_agreed(match error.classify() {
                 Category::Data => shape(&error),
                 _ => unknown::describe(&self.headers, &self.body),
