@@ -3,7 +3,7 @@
 -- It has no foreign key, which would take as long to check as the row to write: only the triggers below
 -- make rows, together with their orders, and orders are never removed.
 create table feed_positions (
-    number bigint not null primary key,
+    number bigint not null primary key with (fillfactor = 50),
     -- The number that the order was given last, its place in the feed. A change that waits for its own
     -- leaves it as it is; meanwhile the confirmed sequence number is -1. Null until the first number.
     feed_sequence_nr bigint check (feed_sequence_nr > 0),
@@ -13,7 +13,9 @@ create table feed_positions (
     -- last time counts no more.
     revision bigint not null default 1,
     check (feed_sequence_nr is not null or unstamped_since is not null)
-);
+-- A change and its stamp write the row anew, and its entry in the index of numbers: half of each page is
+-- left for that, or a stamp would split page after page.
+) with (fillfactor = 50);
 
 insert into feed_positions (number, feed_sequence_nr, unstamped_since)
 select number, feed_sequence_nr, unstamped_since from orders where confirmed_at is not null
@@ -22,7 +24,7 @@ order by feed_sequence_nr;
 create unique index feed_positions_feed_sequence_nr on feed_positions (feed_sequence_nr)
     where feed_sequence_nr is not null;
 -- Those who wait since the same moment share an entry.
-create index feed_positions_unstamped on feed_positions (unstamped_since)
+create index feed_positions_unstamped on feed_positions (unstamped_since, number)
     where unstamped_since is not null;
 -- Each look of the sequencer's walks over the entries of orders that were stamped since the table was
 -- cleaned up last: not only when a fifth of all orders were.

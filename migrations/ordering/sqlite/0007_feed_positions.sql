@@ -21,7 +21,7 @@ order by number;
 
 create unique index feed_positions_feed_sequence_nr on feed_positions (feed_sequence_nr)
     where feed_sequence_nr is not null;
-create index feed_positions_unstamped on feed_positions (unstamped_since)
+create index feed_positions_unstamped on feed_positions (unstamped_since, number)
     where unstamped_since is not null;
 
 -- The columns have left orders. Checks of the whole table name them, so the table is made anew. Those who

@@ -46,15 +46,18 @@ impl Puller {
         counts: &mut Counts,
     ) -> Result<End, PullError> {
         while let Some(ahead) = pages.recv().await {
+            self.beat();
             let mut next = Some(check(ahead)?);
             let mut brought = Brought::default();
             // Whether this is the last page. What is wrong with one does not concern those before.
             let mut is_last = Ok(false);
             let mut shared = iter::from_fn(|| {
-                self.beat();
                 if next.is_none() && matches!(is_last, Ok(false)) {
                     match pages.try_recv().map(check) {
-                        Ok(Ok(page)) => next = Some(page),
+                        Ok(Ok(page)) => {
+                            self.beat();
+                            next = Some(page);
+                        }
                         Ok(Err(wrong)) => is_last = Err(wrong),
                         Err(_) => {} // not here yet
                     }

@@ -19,6 +19,12 @@
 //!    [`super::quarantine`] for why nothing has to be locked for it.
 //! 4. Invoices that are no drafts are read and locked in a later statement, which sees every invoice
 //!    that an earlier holder of the order's row left behind.
+//!
+//! A further page locks orders again, so it may only follow in the same transaction while this holds
+//! nothing that comes after orders: all others lock one order, or hold the position, and then wait for
+//! what comes after. That is nearly always so.
+
+use std::borrow::Cow;
 
 use contract::time::Timestamp;
 use kit::db::{Backend, Result};
@@ -29,17 +35,27 @@ use super::pull_state::{self, Verdict};
 use super::{Applied, Received, RowVersion, checksums, drafts, follow, orders, quarantine};
 use crate::pull::Counts;
 
-/// Takes in an answer. The transaction may be committed only when it is [`Applied::Done`].
+/// Takes in answers, one after the other, as far as they may share a transaction; the first always. The
+/// transaction may be committed only when it is [`Applied::Done`].
 pub(super) async fn apply<B: Backend>(
     conn: &mut B::Connection,
-    received: &Received,
+    answers: &mut (dyn Iterator<Item = Cow<'_, Received>> + Send),
     random: &Random,
     at: Timestamp,
 ) -> Result<Applied> {
-    match refuse::<B>(conn, received, at).await? {
-        Some(refused) => Ok(refused),
-        None => take_in::<B>(conn, received, random, at).await,
+    let mut total = Counts::default();
+    for received in answers {
+        if let Some(refused) = refuse::<B>(conn, &received, at).await? {
+            return Ok(refused);
+        }
+        let taken = take_in::<B>(conn, &received, random, at).await?;
+        total += taken.counts;
+        if !taken.holds_only_orders {
+            break;
+        }
     }
+    pull_state::count::<B>(conn, &total, at).await?;
+    Ok(Applied::Done(total))
 }
 
 /// Takes in orders that are not newer than their copies, if the row of each is still as it was
@@ -60,7 +76,9 @@ pub(super) async fn replace<B: Backend>(
             return Ok(Applied::Superseded);
         }
     }
-    take_in::<B>(conn, received, random, at).await
+    let taken = take_in::<B>(conn, received, random, at).await?;
+    pull_state::count::<B>(conn, &taken.counts, at).await?;
+    Ok(Applied::Done(taken.counts))
 }
 
 /// Judges an answer and moves the position accordingly; why it may not be taken in, `None` when it
@@ -77,12 +95,19 @@ async fn refuse<B: Backend>(
     })
 }
 
+/// What an answer did.
+struct Taken {
+    counts: Counts,
+    /// Whether nothing is locked for it but the position and orders.
+    holds_only_orders: bool,
+}
+
 async fn take_in<B: Backend>(
     conn: &mut B::Connection,
     received: &Received,
     random: &Random,
     at: Timestamp,
-) -> Result<Applied> {
+) -> Result<Taken> {
     let mut counts = Counts { pages: i64::from(received.advance.is_some()), ..Counts::default() };
     let epoch = received.identity.epoch;
     let orders: Vec<_> = received.orders.iter().collect();
@@ -109,7 +134,7 @@ async fn take_in<B: Backend>(
     // Of the others, something newer is here already.
     let unfit = i64::try_from(received.unfit.len()).unwrap_or(i64::MAX);
     counts.unchanged += unfit - counts.quarantined;
-    follow::follow::<B>(conn, received, &stored, random, at).await?;
-    pull_state::count::<B>(conn, &counts, at).await?;
-    Ok(Applied::Done(counts))
+    let followed = follow::follow::<B>(conn, received, &stored, random, at).await?;
+    let holds_only_orders = !(any_aside || followed) && received.unfit.is_empty();
+    Ok(Taken { counts, holds_only_orders })
 }

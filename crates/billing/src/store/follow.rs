@@ -15,6 +15,7 @@ use super::{Received, crediting, drafts, invoices};
 use crate::invoice::{Effect, Invoice, effect};
 
 /// Makes the invoices of orders follow them that were stored just now; `stored` has them by number.
+/// `false`: there were none to be looked at, and nothing is locked.
 ///
 /// Takes the same number of statements for one order as for thousands.
 pub(super) async fn follow<B: Backend>(
@@ -23,13 +24,16 @@ pub(super) async fn follow<B: Backend>(
     stored: &HashMap<i64, Stored>,
     random: &Random,
     at: Timestamp,
-) -> Result<()> {
+) -> Result<bool> {
     // An invoice is made only of an order that is stored, and no order is ever removed: one that was
     // not known before has no other invoice.
     let is_open = |stored: &Stored| stored.revision != INSERTED && !stored.has_draft;
     let open =
         received.orders.iter().filter(|order| stored.get(&order.number).is_some_and(is_open));
     let open: Vec<_> = open.collect();
+    if open.is_empty() {
+        return Ok(false);
+    }
     let last = lock_last::<B>(conn, &open).await?;
     let mut made = Vec::new();
     let mut credited = Vec::new();
@@ -49,7 +53,8 @@ pub(super) async fn follow<B: Backend>(
         }
     }
     crediting::credit::<B>(conn, &credited, at).await?;
-    drafts::make::<B>(conn, &made, at).await
+    drafts::make::<B>(conn, &made, at).await?;
+    Ok(true)
 }
 
 /// Locks what [`effect`] has to know: of each of `orders`, whose rows the transaction holds and which

@@ -1,5 +1,7 @@
 //! The store over either database: which statements make one transaction.
 
+use std::borrow::Cow;
+use std::iter;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use async_trait::async_trait;
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity};
 use contract::order::Order;
 use contract::time::Timestamp;
-use kit::db::{Backend, DatabaseUrl, Db, Result, query};
+use kit::db::{Backend, DatabaseUrl, Db, Result, Transaction, query};
 use kit::http::etag::IfMatch;
 use kit::random::Random;
 use sqlx::migrate::Migrator;
@@ -60,13 +62,9 @@ impl<B: Backend> Store for SqlStore<B> {
 
     async fn apply(&self, received: &Received, random: &Random, at: Timestamp) -> Result<Applied> {
         let mut tx = self.db.begin_by_index().await?;
-        let applied = apply::apply::<B>(&mut tx, received, random, at).await?;
-        if let Applied::Done(_) = applied {
-            tx.commit().await?;
-        } else {
-            tx.rollback().await?;
-        }
-        Ok(applied)
+        let one = &mut iter::once(Cow::Borrowed(received));
+        let applied = apply::apply::<B>(&mut tx, one, random, at).await?;
+        end(tx, applied).await
     }
 
     async fn apply_all(
@@ -76,18 +74,8 @@ impl<B: Backend> Store for SqlStore<B> {
         at: Timestamp,
     ) -> Result<Applied> {
         let mut tx = self.db.begin_by_index().await?;
-        let mut total = Counts::default();
-        for page in pages {
-            match apply::apply::<B>(&mut tx, &page, random, at).await? {
-                Applied::Done(counts) => total += counts,
-                refused => {
-                    tx.rollback().await?;
-                    return Ok(refused);
-                }
-            }
-        }
-        tx.commit().await?;
-        Ok(Applied::Done(total))
+        let applied = apply::apply::<B>(&mut tx, &mut pages.map(Cow::Owned), random, at).await?;
+        end(tx, applied).await
     }
 
     async fn pull_state(&self) -> Result<PullState> {
@@ -227,12 +215,7 @@ impl<B: Backend> Store for SqlStore<B> {
         };
         let mut tx = self.db.begin_by_index().await?;
         let applied = apply::replace::<B>(&mut tx, &received, seen, random, at).await?;
-        if let Applied::Done(_) = applied {
-            tx.commit().await?;
-        } else {
-            tx.rollback().await?;
-        }
-        Ok(applied)
+        end(tx, applied).await
     }
 
     async fn invoice(&self, id: &str) -> Result<Option<Invoice>> {
@@ -309,6 +292,16 @@ impl<B: Backend> Store for SqlStore<B> {
         tx.commit().await?;
         Ok(expired)
     }
+}
+
+/// Commits what was taken in, and leaves no trace of what was not.
+async fn end<B: Backend>(tx: Transaction<B>, applied: Applied) -> Result<Applied> {
+    if let Applied::Done(_) = applied {
+        tx.commit().await?;
+    } else {
+        tx.rollback().await?;
+    }
+    Ok(applied)
 }
 
 /// `text` as PostgreSQL can take it, which knows no NUL character. No id holds a space, so an id

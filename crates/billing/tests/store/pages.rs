@@ -1,14 +1,23 @@
 //! Whole pages: all or nothing, and set-based.
 
-use billing::invoice::InvoiceState::AwaitingApproval;
-use billing::store::Received;
-use testkit::statements;
+use std::time::Duration;
 
-use crate::fixture::{AT, Fixture, deleted, on_both_databases, order, page, unfit};
+use billing::invoice::InvoiceState::{AwaitingApproval, Withdrawn};
+use billing::store::{Applied, Received};
+use kit::random::Random;
+use testkit::statements;
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+use tokio::time::timeout;
+
+use crate::fixture::{AT, Fixture, deleted, on_both_databases, order, page, pulled, token, unfit};
 
 on_both_databases!(
     a_page_that_fails_at_its_last_step_leaves_nothing_behind,
     a_thousand_orders_are_taken_in,
+    pages_that_share_a_transaction_are_taken_in_like_one,
+    of_pages_that_share_a_transaction_none_stays_when_one_is_refused,
+    a_page_that_credits_is_the_last_of_its_transaction,
 );
 
 async fn a_page_that_fails_at_its_last_step_leaves_nothing_behind(fixture: Fixture) {
@@ -36,6 +45,70 @@ async fn a_thousand_orders_are_taken_in(fixture: Fixture) {
     let invoices = fixture.invoices().await;
     assert_eq!(invoices.len(), 1_000);
     assert!(invoices.iter().all(|invoice| invoice.version == 2 && invoice.lines[0].quantity == 2));
+}
+
+async fn pages_that_share_a_transaction_are_taken_in_like_one(fixture: Fixture) {
+    let mut pages = [
+        page(0, 2, vec![order(1, 1, 1), order(2, 1, 1)]),
+        page(2, 4, vec![order(3, 1, 1), order(1, 2, 2)]),
+        page(4, 5, vec![deleted(2, 2)]),
+    ]
+    .into_iter();
+    let Applied::Done(counts) = apply_all(&fixture, &mut pages).await else { panic!("refused") };
+    assert_eq!((counts.pages, counts.new, counts.changed, counts.removed), (3, 3, 1, 1));
+    let state = fixture.store.pull_state().await.unwrap();
+    assert_eq!((state.continuation_token, state.totals), (Some(token(1_000, 5)), counts));
+    assert_eq!(fixture.in_state(1, AwaitingApproval).await[0].lines[0].quantity, 2);
+    assert_eq!(fixture.in_state(2, Withdrawn).await.len(), 1);
+}
+
+async fn of_pages_that_share_a_transaction_none_stays_when_one_is_refused(fixture: Fixture) {
+    let before = fixture.everything().await;
+    let not_behind_it = page(7, 8, vec![order(2, 1, 1)]);
+    let mut pages = [page(0, 1, vec![order(1, 1, 1)]), not_behind_it].into_iter();
+    assert_eq!(apply_all(&fixture, &mut pages).await, Applied::Superseded);
+    assert_eq!(fixture.everything().await, before);
+}
+
+async fn a_page_that_credits_is_the_last_of_its_transaction(fixture: Fixture) {
+    fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
+    fixture.approve(&fixture.only_invoice().await.id).await;
+    let mut pages =
+        [page(1, 2, vec![order(1, 2, 2)]), page(2, 3, vec![order(2, 1, 1)])].into_iter();
+    let Applied::Done(counts) = apply_all(&fixture, &mut pages).await else { panic!("refused") };
+    assert_eq!((counts.pages, pages.len()), (1, 1), "it holds the series of credit notes");
+}
+
+async fn apply_all(
+    fixture: &Fixture,
+    pages: &mut (dyn Iterator<Item = Received> + Send),
+) -> Applied {
+    fixture.store.apply_all(pages, &fixture.random, AT).await.unwrap()
+}
+
+/// Whoever pulls an order of the second page holds it, and then counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn between_two_pages_an_order_of_the_second_can_be_pulled() {
+    let fixture = Fixture::postgres().await;
+    let (other, random) = (fixture.another().await, Random::seeded(2));
+    let mut pages =
+        [page(1, 2, vec![order(2, 1, 1)]), page(2, 3, vec![order(3, 1, 1)])].into_iter();
+    fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await; // adopts the feed
+    let mut taken = 0;
+    let mut watched = std::iter::from_fn(|| {
+        taken += 1;
+        if taken == 2 {
+            let pull = async {
+                let pulled = pulled(order(3, 1, 1));
+                timeout(Duration::from_secs(20), other.apply(&pulled, &random, AT)).await
+            };
+            let pulled = block_in_place(|| Handle::current().block_on(pull));
+            pulled.expect("it does not wait for the pages").unwrap();
+        }
+        pages.next()
+    });
+    let Applied::Done(counts) = apply_all(&fixture, &mut watched).await else { panic!("refused") };
+    assert_eq!((counts.pages, counts.new, counts.unchanged), (2, 1, 1));
 }
 
 /// On one thread: statements are counted by thread, and other tests run on others.

@@ -176,7 +176,10 @@ async fn stamp_free<B: Backend>(
 ) -> Result<Stamped> {
     let mut tx = db.begin_by_index().await?;
     let (state, begun) = epochs::lock_current::<B>(&mut tx, at).await?;
-    let pick = format!("unstamped_since >= $2 order by unstamped_since limit $3{}", B::SKIP_LOCKED);
+    let pick = format!(
+        "unstamped_since >= $2 order by unstamped_since, number limit $3{}",
+        B::SKIP_LOCKED
+    );
     let parameters = [memory.floor.load(Ordering::Relaxed), limit];
     let last = number_picked::<B>(&mut tx, &pick, parameters, state.last, at).await?;
     tx.commit().await?;
@@ -228,6 +231,9 @@ async fn stamp_held<B: Backend>(db: &Db<B>, number: i64, at: Timestamp) -> Resul
 /// and tells of it once it is committed; the newest number now. `pick` takes `parameters` as $2 and $3.
 /// Nothing is written when it selects none.
 ///
+/// They get their numbers as they come, those waiting longest first, but for one that was written again
+/// just then: nobody relies on the order within a batch, and sorting it once more took a sixth of the time.
+///
 /// They are found again by their number, not by the place of the row: that of a row which was changed
 /// between the statement's snapshot and the lock is not in the snapshot, and would be given no number.
 async fn number_picked<B: Backend>(
@@ -238,9 +244,9 @@ async fn number_picked<B: Backend>(
     at: Timestamp,
 ) -> Result<SequenceNr> {
     let numbered = format!(
-        "with picked as (select number, unstamped_since from feed_positions where {pick}), \
+        "with picked as (select number from feed_positions where {pick}), \
          numbered as (select number, \
-           $1 + row_number() over (order by unstamped_since, number) as sequence_nr from picked)"
+           $1 + row_number() over () as sequence_nr from picked)"
     );
     let stamp = "update feed_positions set feed_sequence_nr = numbered.sequence_nr, \
         unstamped_since = null from numbered where feed_positions.number = numbered.number";
