@@ -226,6 +226,11 @@ impl<B: Backend> Db<B> {
         self.index_readers.acquire().await.map_err(Error::Unavailable)
     }
 
+    /// A connection for such a statement that writes, and is a transaction by itself.
+    pub async fn writer_by_index(&self) -> Result<sqlx::pool::PoolConnection<B>> {
+        self.index_writers.acquire().await.map_err(Error::Unavailable)
+    }
+
     /// Like [`Db::begin`], for statements as those of [`Db::snapshot_by_index`].
     pub async fn begin_by_index(&self) -> Result<Transaction<B>> {
         self.index_writers.begin_with(B::BEGIN_WRITE).await.map_err(Error::Unavailable)

@@ -174,20 +174,71 @@ async fn stamp_free<B: Backend>(
     limit: i64,
     at: Timestamp,
 ) -> Result<Stamped> {
-    let mut tx = db.begin_by_index().await?;
-    let (state, begun) = epochs::lock_current::<B>(&mut tx, at).await?;
-    let pick = format!(
-        "unstamped_since >= $2 order by unstamped_since, number limit $3{}",
-        B::SKIP_LOCKED
-    );
     let parameters = [memory.floor.load(Ordering::Relaxed), limit];
-    let last = number_picked::<B>(&mut tx, &pick, parameters, state.last, at).await?;
-    tx.commit().await?;
-    let count = last.0 - state.last.0;
-    if count >= limit {
+    let stamped = match stamp_at_once(db, parameters, at).await? {
+        Some(stamped) => stamped,
+        None => {
+            let mut tx = db.begin_by_index().await?;
+            let (state, begun) = epochs::lock_current::<B>(&mut tx, at).await?;
+            let last =
+                number_picked::<B>(&mut tx, &free::<B>(), parameters, state.last, at).await?;
+            tx.commit().await?;
+            Stamped { count: last.0 - state.last.0, last, begun }
+        }
+    };
+    if stamped.count >= limit {
         memory.expect_more();
     }
-    Ok(Stamped { count, last, begun })
+    Ok(stamped)
+}
+
+/// Which places nobody holds, those waiting longest first: since $2, at most $3.
+fn free<B: Backend>() -> String {
+    format!("unstamped_since >= $2 order by unstamped_since, number limit $3{}", B::SKIP_LOCKED)
+}
+
+/// All of a transaction in one statement, and so in one round trip, where the database can do that; `None`
+/// where it cannot, and when the history is not the one that the epoch names.
+///
+/// It may see an older state of the places than there is once the counter is locked. That is safe: what is
+/// read of a locked row, of the counter as of a place, is the row as it is then, and one that was stamped
+/// meanwhile is not picked any more.
+async fn stamp_at_once<B: Backend>(
+    db: &Db<B>,
+    [since, limit]: [i64; 2],
+    at: Timestamp,
+) -> Result<Option<Stamped>> {
+    if !B::WRITES_IN_WITH {
+        return Ok(None);
+    }
+    let sql = format!(
+        "with state as materialized ( \
+           select last_sequence_nr, history = {} as is_of_its_history from feed_state where id = 1{}), \
+         picked as ( \
+           select number from feed_positions \
+           where (select is_of_its_history from state) and {}), \
+         numbered as ( \
+           select number, (select last_sequence_nr from state) + row_number() over () as sequence_nr \
+           from picked), \
+         stamped as ({STAMP} returning feed_sequence_nr), \
+         saved as ( \
+           update feed_state set last_sequence_nr = given.newest, last_tick_at = $1 \
+           from (select max(feed_sequence_nr) as newest from stamped) as given \
+           where id = 1 and given.newest is not null{}, last_sequence_nr) \
+         select state.last_sequence_nr as before, coalesce(is_of_its_history, false) as is_of_its_history, \
+           coalesce(saved.last_sequence_nr, state.last_sequence_nr) as newest \
+         from state left join saved on true",
+        B::HISTORY,
+        B::FOR_UPDATE,
+        free::<B>(),
+        B::telling(CHANNEL, "last_sequence_nr"),
+    );
+    let mut writer = db.writer_by_index().await?;
+    let statement = query::<B>(AssertSqlSafe(sql)).bind(at.micros()).bind(since).bind(limit);
+    let row = statement.fetch_one(&mut *writer).await?;
+    let (before, newest): (i64, i64) = (row.get("before")?, row.get("newest")?);
+    let stamped = Stamped { count: newest - before, last: SequenceNr(newest), begun: None };
+    Ok(row.get::<bool>("is_of_its_history")?.then_some(stamped))
 }
 
 /// Whose turn it is of the orders that are overdue.
@@ -227,15 +278,19 @@ async fn stamp_held<B: Backend>(db: &Db<B>, number: i64, at: Timestamp) -> Resul
     }
 }
 
+/// Writes the numbers of `numbered`.
+///
+/// The places are found again by their number, not by where the row is: that of a row which was changed
+/// between the statement's snapshot and the lock is not in the snapshot, and would be given no number.
+const STAMP: &str = "update feed_positions set feed_sequence_nr = numbered.sequence_nr, \
+    unstamped_since = null from numbered where feed_positions.number = numbered.number";
+
 /// Gives the orders whose places `pick` selects, and locks, the numbers after `last`; writes the counter,
 /// and tells of it once it is committed; the newest number now. `pick` takes `parameters` as $2 and $3.
 /// Nothing is written when it selects none.
 ///
 /// They get their numbers as they come, those waiting longest first, but for one that was written again
 /// just then: nobody relies on the order within a batch, and sorting it once more took a sixth of the time.
-///
-/// They are found again by their number, not by the place of the row: that of a row which was changed
-/// between the statement's snapshot and the lock is not in the snapshot, and would be given no number.
 async fn number_picked<B: Backend>(
     conn: &mut B::Connection,
     pick: &str,
@@ -243,34 +298,19 @@ async fn number_picked<B: Backend>(
     last: SequenceNr,
     at: Timestamp,
 ) -> Result<SequenceNr> {
-    let numbered = format!(
+    let sql = format!(
         "with picked as (select number from feed_positions where {pick}), \
-         numbered as (select number, \
-           $1 + row_number() over () as sequence_nr from picked)"
+         numbered as (select number, $1 + row_number() over () as sequence_nr from picked) {STAMP}"
     );
-    let stamp = "update feed_positions set feed_sequence_nr = numbered.sequence_nr, \
-        unstamped_since = null from numbered where feed_positions.number = numbered.number";
-    let telling = B::telling(CHANNEL, "last_sequence_nr");
-    let bound =
-        |sql| query::<B>(AssertSqlSafe(sql)).bind(last.0).bind(parameters[0]).bind(parameters[1]);
-    // One round trip where the database can do both at once.
-    if B::WRITES_IN_WITH {
-        let both = bound(format!(
-            "{numbered}, stamped as ({stamp} returning feed_sequence_nr) \
-             update feed_state set last_sequence_nr = given.newest, last_tick_at = $4 \
-             from (select max(feed_sequence_nr) as newest from stamped) as given \
-             where id = 1 and given.newest is not null{telling}, last_sequence_nr"
-        ));
-        let saved = both.bind(at.micros()).fetch_optional(conn).await?;
-        return saved.map_or(Ok(last), |saved| Ok(SequenceNr(saved.get("last_sequence_nr")?)));
-    }
-    let count = bound(format!("{numbered} {stamp}")).execute(conn).await?;
+    let stamp = query::<B>(AssertSqlSafe(sql)).bind(last.0);
+    let count = stamp.bind(parameters[0]).bind(parameters[1]).execute(conn).await?;
     if count == 0 {
         return Ok(last);
     }
     let newest = SequenceNr(last.0 + i64::try_from(count).unwrap_or(i64::MAX));
     let save = format!(
-        "update feed_state set last_sequence_nr = $1, last_tick_at = $2 where id = 1{telling}"
+        "update feed_state set last_sequence_nr = $1, last_tick_at = $2 where id = 1{}",
+        B::telling(CHANNEL, "last_sequence_nr")
     );
     let save = query::<B>(AssertSqlSafe(save)).bind(newest.0).bind(at.micros());
     save.execute_exactly(1, conn).await?;
