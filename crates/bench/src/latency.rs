@@ -30,12 +30,13 @@ pub(crate) async fn measure(settings: Latency) -> Result<Section> {
     let servers = Servers::start().await?;
     let pair = Pair::on(&servers, "").await?;
     pair.migrate().await?;
-    orders::seed(&pair.ordering_url, ORDERS.max(settings.samples)).await?;
+    // The first of each is for connections and caches.
+    let orders = ORDERS.max(settings.samples + 1);
+    orders::seed(&pair.ordering_url, orders).await?;
     let mut theirs = Theirs::start(&servers, &pair).await?;
-    let mut ours = Ours::start(&pair, ORDERS.max(settings.samples)).await?;
+    let mut ours = Ours::start(&pair, orders).await?;
     let random = Random::from_os();
     let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
-    // The first of each is for connections and caches.
     for sample in 0..=settings.samples {
         pause(&random).await;
         let our_time = ours.sample().await?;
