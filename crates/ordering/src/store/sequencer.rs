@@ -175,16 +175,14 @@ async fn stamp_free<B: Backend>(
     at: Timestamp,
 ) -> Result<Stamped> {
     let parameters = [memory.floor.load(Ordering::Relaxed), limit];
-    let stamped = match stamp_at_once(db, parameters, at).await? {
-        Some(stamped) => stamped,
-        None => {
-            let mut tx = db.begin_by_index().await?;
-            let (state, begun) = epochs::lock_current::<B>(&mut tx, at).await?;
-            let last =
-                number_picked::<B>(&mut tx, &free::<B>(), parameters, state.last, at).await?;
-            tx.commit().await?;
-            Stamped { count: last.0 - state.last.0, last, begun }
-        }
+    let stamped = if let Some(stamped) = stamp_at_once(db, parameters, at).await? {
+        stamped
+    } else {
+        let mut tx = db.begin_by_index().await?;
+        let (state, begun) = epochs::lock_current::<B>(&mut tx, at).await?;
+        let last = number_picked::<B>(&mut tx, &free::<B>(), parameters, state.last, at).await?;
+        tx.commit().await?;
+        Stamped { count: last.0 - state.last.0, last, begun }
     };
     if stamped.count >= limit {
         memory.expect_more();
