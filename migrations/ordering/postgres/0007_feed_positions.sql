@@ -23,7 +23,7 @@ order by feed_sequence_nr;
 
 create unique index feed_positions_feed_sequence_nr on feed_positions (feed_sequence_nr)
     where feed_sequence_nr is not null;
--- Those who wait since the same moment share an entry.
+-- By number too: the sequencer numbers those who wait since the same moment as they stand here.
 create index feed_positions_unstamped on feed_positions (unstamped_since, number)
     where unstamped_since is not null;
 -- Each look of the sequencer's walks over the entries of orders that were stamped since the table was

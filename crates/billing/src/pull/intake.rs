@@ -46,18 +46,14 @@ impl Puller {
         counts: &mut Counts,
     ) -> Result<End, PullError> {
         while let Some(ahead) = pages.recv().await {
-            self.beat();
-            let mut next = Some(check(ahead)?);
+            let mut next = Some(self.check(ahead)?);
             let mut brought = Brought::default();
             // Whether this is the last page. What is wrong with one does not concern those before.
             let mut is_last = Ok(false);
-            let mut shared = iter::from_fn(|| {
+            let shared = iter::from_fn(|| {
                 if next.is_none() && matches!(is_last, Ok(false)) {
-                    match pages.try_recv().map(check) {
-                        Ok(Ok(page)) => {
-                            self.beat();
-                            next = Some(page);
-                        }
+                    match pages.try_recv().map(|ahead| self.check(ahead)) {
+                        Ok(Ok(page)) => next = Some(page),
                         Ok(Err(wrong)) => is_last = Err(wrong),
                         Err(_) => {} // not here yet
                     }
@@ -67,8 +63,8 @@ impl Puller {
                 brought.add(&page.received);
                 Some(page.received)
             });
-            let mut shared = shared.by_ref().take(SHARED);
-            let applied = self.store.apply_all(&mut shared, &self.random, self.clock.now()).await?;
+            let shared = &mut shared.take(SHARED);
+            let applied = self.store.apply_all(shared, &self.random, self.clock.now()).await?;
             let Some(taken) = self.judge_applied(applied, &brought).await? else {
                 return Ok(End::Superseded);
             };
@@ -82,6 +78,27 @@ impl Puller {
             }
         }
         Ok(End::OfFeed)
+    }
+
+    /// The page of an answer, if it is of the adopted history, or of the first one ever seen; a greater
+    /// epoch, however it is told, comes back as `Reset`.
+    fn check(&self, ahead: Ahead) -> Result<Checked, PullError> {
+        self.beat(); // Something has arrived, whatever it is.
+        let Ahead { state, answer } = ahead;
+        let page = match answer {
+            Ok(page) => match (page.lags_behind(), judge(&state, &page.identity)) {
+                (Some(adopted), Err(PullError::StaleProvider { .. })) => {
+                    Err(PullError::LaggingStandby { answered: page.identity.epoch, adopted })
+                }
+                (_, judged) => judged.map(|()| page),
+            },
+            Err(PullError::Reset(identity)) => {
+                judge(&state, &identity).and(Err(PullError::Reset(identity)))
+            }
+            Err(error) => Err(error.beside(epoch(&state))),
+        }?;
+        let has_more = page.has_more;
+        Ok(Checked { received: page.received(state.continuation_token), has_more })
     }
 
     /// Takes in a single answer; `None` when it was superseded.
@@ -111,26 +128,6 @@ impl Puller {
             }
         }
     }
-}
-
-/// The page of an answer, if it is of the adopted history, or of the first one ever seen; a greater
-/// epoch, however it is told, comes back as `Reset`.
-fn check(ahead: Ahead) -> Result<Checked, PullError> {
-    let Ahead { state, answer } = ahead;
-    let page = match answer {
-        Ok(page) => match (page.lags_behind(), judge(&state, &page.identity)) {
-            (Some(adopted), Err(PullError::StaleProvider { .. })) => {
-                Err(PullError::LaggingStandby { answered: page.identity.epoch, adopted })
-            }
-            (_, judged) => judged.map(|()| page),
-        },
-        Err(PullError::Reset(identity)) => {
-            judge(&state, &identity).and(Err(PullError::Reset(identity)))
-        }
-        Err(error) => Err(error.beside(epoch(&state))),
-    }?;
-    let has_more = page.has_more;
-    Ok(Checked { received: page.received(state.continuation_token), has_more })
 }
 
 impl Brought {

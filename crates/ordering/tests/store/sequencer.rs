@@ -100,6 +100,10 @@ async fn an_idle_look_writes_nothing_and_is_told_all_the_same(fixture: Fixture) 
 /// PostgreSQL alone.
 const HOLD: &str = "begin; update orders set note = 'held' where number = ";
 
+/// Not empty when somebody waits for a lock.
+const WAITS: &str = "select 'yes' from pg_locks l join pg_stat_activity a using (pid) \
+    where not l.granted and a.datname = current_database()";
+
 #[tokio::test]
 async fn an_order_that_a_writer_holds_comes_next_time() {
     let fixture = Fixture::postgres().await;
@@ -130,6 +134,35 @@ async fn a_writer_that_never_ends_delays_nobody_else_for_long() {
     assert_eq!(fixture.store.stamp(ALL, at(102)).await.unwrap(), stamped(1, 3));
 }
 
+/// What the statement saw before it had the counter is of the past: an order that the other sequencer
+/// has stamped, and one that a writer has changed.
+#[tokio::test]
+async fn a_stamp_that_waits_for_another_sequencer_goes_on_behind_it() {
+    let fixture = Fixture::postgres().await;
+    fixture.customer().await;
+    let first = fixture.confirmed().await.number;
+    assert_eq!(fixture.store.stamp(ALL, at(3)).await.unwrap(), stamped(1, 1));
+    let [theirs, ours] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
+    let mut other = fixture.outsider().await;
+    let begun = format!(
+        "begin; update feed_state set last_sequence_nr = 2; \
+         update feed_positions set feed_sequence_nr = 2, unstamped_since = null where number = {theirs}"
+    );
+    other.execute(&begun).await.unwrap();
+    let store = fixture.store.clone();
+    let stamping = tokio::spawn(async move { store.stamp(ALL, at(3)).await.unwrap() });
+    wait::until("it waits for the counter", Duration::from_secs(30), async || {
+        !other.texts(WAITS).await.is_empty()
+    })
+    .await;
+    fixture.replace(ours, &bolts(), at(3)).await;
+    assert!(!stamping.is_finished());
+    other.execute("commit").await.unwrap();
+    assert_eq!(stamping.await.unwrap(), stamped(1, 3));
+    assert_eq!(fixture.feed().await, [(first, 1), (theirs, 2), (ours, 3)]);
+    assert_eq!(fixture.store.stamp(ALL, at(3)).await.unwrap(), stamped(0, 3));
+}
+
 /// The writer lets go only when it sees somebody wait: passing over the order would never stamp it.
 #[tokio::test]
 async fn an_overdue_order_is_waited_for() {
@@ -137,8 +170,6 @@ async fn an_overdue_order_is_waited_for() {
     fixture.customer().await;
     let held = fixture.confirmed().await.number;
     let mut writer = fixture.outsider().await;
-    let waits = "select 'yes' from pg_locks l join pg_stat_activity a using (pid) \
-                 where not l.granted and a.datname = current_database()";
     // On a busy machine the wait may end just before the writer does; then both try again.
     wait::until("an overdue order is stamped", Duration::from_secs(30), async || {
         writer.execute(&format!("{HOLD}{held}")).await.unwrap();
@@ -146,7 +177,7 @@ async fn an_overdue_order_is_waited_for() {
         let stamping = tokio::spawn(async move { store.stamp(ALL, at(100)).await.unwrap() });
         let mut seen = false;
         while !seen && !stamping.is_finished() {
-            seen = !writer.texts(waits).await.is_empty();
+            seen = !writer.texts(WAITS).await.is_empty();
         }
         if seen {
             writer.execute("commit").await.unwrap();
