@@ -4,7 +4,8 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -19,7 +20,7 @@ pub type Transaction<B> = sqlx::Transaction<'static, B>;
 
 /// How long a request waits for a connection before it says that the database is not available.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// For how long a connection counts as alive after it was last of use.
+/// For how long a connection counts as alive after it was last of use, while no other is opened.
 const FRESH: Duration = Duration::from_secs(1);
 /// Lets the statements of a session of PostgreSQL's read by the indexes, in their order and row by row,
 /// whatever statistics make the planner expect. What is off is only very dear, and would be reason enough
@@ -155,7 +156,8 @@ impl Db<Sqlite> {
 impl Db<Postgres> {
     /// Connects to the server, which may still be starting.
     pub async fn connect(options: &PgConnectOptions) -> Result<Self> {
-        let pool = Self::pool();
+        let newest = Newest::default();
+        let pool = Self::pool(&newest, "");
         let pool = match pool.clone().connect_with(options.clone()).await {
             // The pool has tried all the while and kept to itself why it failed. Trying once more
             // without it tells, or succeeds at last.
@@ -165,32 +167,55 @@ impl Db<Postgres> {
             }
             connected => connected.map_err(Error::Unavailable)?,
         };
-        Ok(Self::over(pool, options))
+        Ok(Self::over(pool, &newest, options))
     }
 
     /// Connects to the server when it is first asked something: for one that may be away.
     pub fn connect_lazy(options: &PgConnectOptions) -> Self {
-        Self::over(Self::pool().connect_lazy_with(options.clone()), options)
+        let newest = Newest::default();
+        let pool = Self::pool(&newest, "").connect_lazy_with(options.clone());
+        Self::over(pool, &newest, options)
     }
 
     /// Over this pool, and one beside it of connections that read by index.
-    fn over(pool: Pool<Postgres>, options: &PgConnectOptions) -> Self {
-        let by_index = Self::pool()
-            .after_connect(|conn, _| Box::pin(async { conn.execute(BY_INDEX).await.map(|_| ()) }))
-            .connect_lazy_with(options.clone());
+    fn over(pool: Pool<Postgres>, newest: &Newest, options: &PgConnectOptions) -> Self {
+        let by_index = Self::pool(newest, BY_INDEX).connect_lazy_with(options.clone());
         let (index_readers, index_writers) = (by_index.clone(), by_index);
         Self { readers: pool.clone(), writers: pool, index_readers, index_writers }
     }
 
-    fn pool() -> PgPoolOptions {
+    /// A pool of connections on which `setup` was run. A connection that was of use a moment ago is not
+    /// asked whether it still is, unless one has been opened since: that may have been because the server
+    /// hung up, on all of them.
+    fn pool(newest: &Newest, setup: &'static str) -> PgPoolOptions {
+        let (opened, seen) = (newest.clone(), newest.clone());
         PgPoolOptions::new()
             .max_connections(20)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            // A connection that was of use a moment ago is not asked whether it still is.
-            .test_before_acquire(false)
-            .before_acquire(|conn, meta| {
-                Box::pin(async move { Ok(meta.idle_for < FRESH || conn.ping().await.is_ok()) })
+            .after_connect(move |conn, _| {
+                opened.set();
+                Box::pin(async move { conn.execute(setup).await.map(|_| ()) })
             })
+            .test_before_acquire(false)
+            .before_acquire(move |conn, meta| {
+                let alive = meta.idle_for < FRESH && seen.is_older_than(meta.idle_for);
+                Box::pin(async move { Ok(alive || conn.ping().await.is_ok()) })
+            })
+    }
+}
+
+/// When the newest of a database's connections was opened.
+#[derive(Clone, Default)]
+struct Newest(Arc<Mutex<Option<Instant>>>);
+
+impl Newest {
+    fn set(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn is_older_than(&self, age: Duration) -> bool {
+        let opened = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.is_none_or(|opened| opened.elapsed() > age)
     }
 }
 
@@ -291,6 +316,32 @@ mod tests {
         let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port);
         let Err(error) = Db::<Postgres>::connect(&options).await else { panic!("connected") };
         assert!(error.is_unavailable(), "{}", chain(&error));
+    }
+
+    #[tokio::test]
+    async fn when_one_connection_is_opened_anew_no_broken_one_is_used() {
+        let database = testkit::postgres::database().await;
+        let options = postgres_url(&database.url()).unwrap();
+        let db = Db::<Postgres>::connect(&options).await.unwrap();
+        let held = [db.reader().await.unwrap(), db.reader().await.unwrap()];
+        let mut admin = db.reader().await.unwrap();
+        drop(held);
+        let idle = || db.readers.num_idle() == 2;
+        testkit::wait::until("they are given back", ACQUIRE_TIMEOUT, async || idle()).await;
+        sqlx::raw_sql(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity
+             where datname = current_database() and pid <> pg_backend_pid()",
+        )
+        .execute(&mut *admin)
+        .await
+        .unwrap();
+        assert!(idle(), "nobody has noticed");
+        db.reader_by_index().await.unwrap();
+
+        for _ in 0..2 {
+            let mut conn = db.reader().await.unwrap();
+            sqlx::raw_sql("select 1").execute(&mut *conn).await.unwrap();
+        }
     }
 
     #[tokio::test]
