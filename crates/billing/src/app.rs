@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::receiver::Receiver;
 use crate::expiry::Expiry;
-use crate::http::{self, AppState};
+use crate::http::{self, App};
 use crate::pull::Puller;
 use crate::pull::client::FeedClient;
 use crate::settings::{Command, DispatchSettings, ServeSettings};
@@ -109,7 +109,7 @@ pub async fn serve(
         random.clone(),
         PATIENCE,
     );
-    let state = AppState {
+    let state = Arc::new(App {
         store,
         verification: Arc::new(Job::new(verifier, Arc::clone(&clock))),
         puller: Arc::clone(&puller),
@@ -119,7 +119,7 @@ pub async fn serve(
         random,
         link_timeout: settings.link_timeout,
         ordering_url: settings.ordering_public_url.unwrap_or(settings.source.ordering_url),
-    };
+    });
     let pulling =
         puller.run(settings.pull_interval, settings.pull_wait, lifecycle.shutdown_token());
     lifecycle.spawn("pull loop", pulling);

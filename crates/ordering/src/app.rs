@@ -10,7 +10,7 @@ use kit::random::Random;
 use kit::settings::ListenError;
 use tokio::net::TcpListener;
 
-use crate::http::{AppState, Head, LastStale, Limits, router};
+use crate::http::{App, Head, LastStale, Limits, router};
 use crate::sequencer::{Sequencer, warn_of_the_clock};
 use crate::settings::{Command, ServeSettings};
 use crate::store::{self, EpochReason, FeedReader, Store};
@@ -87,7 +87,7 @@ pub async fn serve(
     let sequencer = Sequencer::new(Arc::clone(&store), Arc::clone(&clock), interval);
     // Before anything is served: a promoted standby or a restored copy begins its new epoch here.
     sequencer.tick().await?;
-    let state = AppState {
+    let state = Arc::new(App {
         store,
         feed,
         last_stale: LastStale::default(),
@@ -105,7 +105,7 @@ pub async fn serve(
             .unwrap_or_else(|| settings.billing_url.clone()),
         billing_url: settings.billing_url,
         client: probe_client()?,
-    };
+    });
     if let DatabaseUrl::Postgres(options) = settings.database.database_url {
         let listening = listen::run(*options, sequencer.news(), lifecycle.shutdown_token());
         lifecycle.spawn("listener", listening);

@@ -11,7 +11,7 @@ use billing::pull::Puller;
 use billing::pull::client::FeedClient;
 use billing::settings::SourceSettings;
 use kit::random::Random;
-use ordering::http::{AppState, Head, LastStale, Limits, router};
+use ordering::http::{App, Head, LastStale, Limits, router};
 use ordering::sequencer::Sequencer;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -80,7 +80,7 @@ impl OrderingProcess {
         let opened = sim.gates.busy(open).await.expect("the database can be opened");
         let store = Arc::new(gated(opened));
         let sequencer = Sequencer::new(store.clone(), sim.clock.clone(), NEVER);
-        let state = AppState {
+        let state = Arc::new(App {
             store: store.clone(),
             feed: store.clone(),
             last_stale: LastStale::default(),
@@ -96,7 +96,7 @@ impl OrderingProcess {
             billing_url: ORDERING.clone(),
             billing_probe_url: ORDERING.clone(),
             client: CLIENT.clone(),
-        };
+        });
         let router = router(state, None);
         Arc::new(Self { life: Life::default(), sequencer, store, router })
     }

@@ -28,9 +28,13 @@ use crate::pull::Puller;
 use crate::store::{AfterApproval, Approval, Decided, Decision, Redispatch, Store};
 use crate::verify::Job;
 
-/// What handlers work with.
+/// What handlers work with. It is handed around with every request, at several places in each: one
+/// pointer, so that many requests at once do not count the references of all that is in it.
+pub type AppState = Arc<App>;
+
+/// See [`AppState`].
 #[derive(Clone)]
-pub struct AppState {
+pub struct App {
     /// Everything that is kept.
     pub store: Arc<dyn Store>,
     /// Pulls on demand.
@@ -51,7 +55,7 @@ pub struct AppState {
     pub ordering_url: Url,
 }
 
-impl AppState {
+impl App {
     /// Approves an invoice; when dispatch is on, it begins at once.
     async fn approve(&self, id: &str, expected: Option<&IfMatch>) -> Result<Approval> {
         let then = match self.dispatcher {
@@ -104,13 +108,13 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
         frame: pages::frame(""),
         form_targets: String::new(),
     };
-    let checked = state.clone();
+    let checked = Arc::clone(&state);
     let routes = auth::require_token(api, api_token)
         .merge(link)
         .merge(pages::routes())
         .merge(assets::routes())
         .merge(docs::routes(&description, site.frame))
-        .merge(health::routes(move || not_ready(checked.clone())))
+        .merge(health::routes(move || not_ready(Arc::clone(&checked))))
         .with_state(state);
     site.wrap(routes)
 }

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, Request, StatusCode, request};
 use billing::dispatch::Dispatcher;
 use billing::dispatch::receiver::Receiver;
 use billing::expiry::Expiry;
-use billing::http::{AppState, router};
+use billing::http::{App, AppState, router};
 use billing::invoice::Invoice;
 use billing::pull::Puller;
 use billing::pull::client::FeedClient;
@@ -98,7 +98,7 @@ impl World {
             &[],
         );
         let expiry = Expiry::new(Arc::clone(&store), Arc::clone(&shared), Duration::from_hours(1));
-        let state = AppState {
+        let state = Arc::new(App {
             store: Arc::clone(&store),
             puller,
             verification: Arc::new(Job::new(verifier, Arc::clone(&shared))),
@@ -108,7 +108,7 @@ impl World {
             random: random.clone(),
             link_timeout,
             ordering_url: "https://shop.example/ordering/".parse().unwrap(),
-        };
+        });
         let router = router(state.clone(), None);
         Self { store, clock, ordering, random, state, router, file: None }
     }
@@ -132,7 +132,7 @@ impl World {
 
     /// Switches dispatch on or off.
     pub(crate) fn switch_dispatch(&mut self, dispatcher: Option<Arc<Dispatcher>>) {
-        self.state.dispatcher = dispatcher;
+        Arc::make_mut(&mut self.state).dispatcher = dispatcher;
         self.router = router(self.state.clone(), None);
     }
 

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use billing::dispatch::Dispatcher;
 use billing::dispatch::receiver::Receiver;
 use billing::expiry::Expiry;
-use billing::http::{AppState, router};
+use billing::http::{App, AppState, router};
 use billing::invoice::Invoice;
 use billing::pull::client::FeedClient;
 use billing::pull::{Counts, PullError, Puller};
@@ -91,7 +91,7 @@ impl World {
         let store = open(&database_url.parse().unwrap()).await.unwrap();
         let puller = puller(&store, &ordering.uri(), PULL_TIMEOUT, &clock, Random::seeded(7));
         let expiry = Arc::new(Expiry::new(Arc::clone(&store), clock.clone(), EXPIRY));
-        let state = AppState {
+        let state = Arc::new(App {
             store: Arc::clone(&store),
             puller: Arc::clone(&puller),
             verification: Arc::new(Job::new(
@@ -104,7 +104,7 @@ impl World {
             random: Random::seeded(11),
             link_timeout: PULL_TIMEOUT,
             ordering_url: ordering.uri().parse().unwrap(),
-        };
+        });
         let router = router(state.clone(), Some(TOKEN.parse().unwrap()));
         Self {
             store,
@@ -132,7 +132,7 @@ impl World {
     }
 
     fn switch_dispatch(&mut self, dispatcher: Option<Arc<Dispatcher>>) {
-        self.state.dispatcher = dispatcher;
+        Arc::make_mut(&mut self.state).dispatcher = dispatcher;
         self.router = router(self.state.clone(), Some(TOKEN.parse().unwrap()));
     }
 
@@ -162,7 +162,7 @@ impl World {
 
     /// Lets the service pull with this one.
     pub(crate) fn serve_with(&mut self, puller: &Arc<Puller>) {
-        self.state.puller = Arc::clone(puller);
+        Arc::make_mut(&mut self.state).puller = Arc::clone(puller);
         self.router = router(self.state.clone(), Some(TOKEN.parse().unwrap()));
     }
 

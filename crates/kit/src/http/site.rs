@@ -1,5 +1,6 @@
 //! What every request passes on its way in and every response on its way out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,6 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use contract::problem::{Problem, ProblemCode};
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
@@ -48,14 +50,19 @@ impl Site {
             .fallback(|| async {
                 problem(ProblemCode::NotFound, "There is nothing at this address.")
             })
-            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-            .layer(CsrfLayer::new())
-            .layer(CatchPanicLayer::custom(|_| {
-                // The panic itself is logged by the standard panic hook.
-                problem(ProblemCode::Internal, ProblemCode::Internal.help()).into_response()
-            }))
-            .layer(from_fn_with_state(self, around))
-            .layer(CompressionLayer::new())
+            // In one: each layer that a router is wrapped in by itself is a pointer more to follow, and
+            // copied with each request. The first is the outermost.
+            .layer(
+                ServiceBuilder::new()
+                    .layer(CompressionLayer::new())
+                    .layer(from_fn_with_state(Arc::new(self), around))
+                    .layer(CatchPanicLayer::custom(|_| {
+                        // The panic itself is logged by the standard panic hook.
+                        problem(ProblemCode::Internal, ProblemCode::Internal.help()).into_response()
+                    }))
+                    .layer(CsrfLayer::new())
+                    .layer(DefaultBodyLimit::max(MAX_BODY_BYTES)),
+            )
     }
 }
 
@@ -63,7 +70,7 @@ fn problem(code: ProblemCode, detail: &str) -> ProblemResponse {
     Problem::new(code, detail).into()
 }
 
-async fn around(State(site): State<Site>, mut request: Request, next: Next) -> Response {
+async fn around(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers()).unwrap_or_else(|| site.random.uuid(site.clock.now()));
     // An id is letters, digits, dots, dashes and underscores, all of which a header may hold.
     let id_header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));

@@ -1,12 +1,13 @@
 //! The feed: every change of an exposed order, in the order in which the sequencer stamped them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK};
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
 use contract::checksum::{ChecksumPage, DEFAULT_WIDTH, MAX_WIDTH};
 use contract::feed::{
@@ -48,7 +49,7 @@ pub(super) fn routes(state: &AppState) -> OpenApiRouter<AppState> {
         .fallback(|| async {
             Error::new(ProblemCode::NotFound, "There is nothing at this address.")
         })
-        .layer(from_fn_with_state(state.clone(), name_the_feed))
+        .layer(map_response_with_state(Arc::clone(state), name_the_feed))
 }
 
 /// A page of changed orders
@@ -292,8 +293,7 @@ async fn announce_loss(state: &AppState, lost: FeedIdentity) -> Result<FeedIdent
 
 /// Lets every answer of the feed name the feed and its epoch, problems too: a consumer must learn of
 /// a new epoch from a 404 as well.
-async fn name_the_feed(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+async fn name_the_feed(State(state): State<AppState>, mut response: Response) -> Response {
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         let code = ProblemCode::MethodNotAllowed;
         response.extensions_mut().insert(Problem::new(code, code.help()));

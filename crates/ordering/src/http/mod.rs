@@ -28,9 +28,13 @@ use crate::news::News;
 use crate::sequencer::Bell;
 use crate::store::{FeedReader, Store};
 
-/// What handlers work with.
+/// What handlers work with. It is handed around with every request, at several places in each: one
+/// pointer, so that many requests at once do not count the references of all that is in it.
+pub type AppState = Arc<App>;
+
+/// See [`AppState`].
 #[derive(Clone)]
-pub struct AppState {
+pub struct App {
     /// Everything that is kept.
     pub store: Arc<dyn Store>,
     /// What the feed's pages are read from: the store, or a hot standby of it.
@@ -105,8 +109,8 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
         form_targets: state.billing_url.origin().ascii_serialization(),
     };
     let ready = {
-        let state = state.clone();
-        move || not_ready(state.clone())
+        let state = Arc::clone(&state);
+        move || not_ready(Arc::clone(&state))
     };
     let routes = auth::require_token(for_programs, api_token)
         .merge(pages::routes())

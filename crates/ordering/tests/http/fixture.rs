@@ -14,7 +14,7 @@ use contract::time::Timestamp;
 use kit::clock::{Clock, ManualClock};
 use kit::db::DatabaseUrl;
 use kit::random::Random;
-use ordering::http::{AppState, Head, LastStale, Limits, router};
+use ordering::http::{self, AppState, Head, LastStale, Limits, router};
 use ordering::sequencer::Sequencer;
 use ordering::store::{FeedReader, Store, open};
 use serde::de::DeserializeOwned;
@@ -100,7 +100,7 @@ impl App {
 
     /// The same service, whose pages are read from `feed`.
     pub(crate) fn reading(&self, feed: Arc<dyn FeedReader>) -> Self {
-        let state = AppState { feed, ..self.state.clone() };
+        let state = Arc::new(http::App { feed, ..http::App::clone(&self.state) });
         Self { router: router(state.clone(), None), state, ..self.clone() }
     }
 
@@ -114,7 +114,7 @@ impl App {
         let store = open(&database.url().parse().unwrap(), &random, clock.now()).await.unwrap();
         let sequencer = Sequencer::new(Arc::clone(&store), clock.clone(), interval);
         let billing_url: url::Url = "http://billing.example:8081/".parse().unwrap();
-        let state = AppState {
+        let state = Arc::new(http::App {
             feed: Arc::clone(&store) as _,
             store: Arc::clone(&store),
             clock: clock.clone(),
@@ -130,7 +130,7 @@ impl App {
             billing_probe_url: billing_url.clone(),
             billing_url,
             client: reqwest::Client::builder().build().unwrap(),
-        };
+        });
         Self {
             router: router(state.clone(), None),
             state,

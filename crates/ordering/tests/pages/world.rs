@@ -12,7 +12,7 @@ use contract::order::Order;
 use contract::time::Timestamp;
 use kit::clock::{Clock, ManualClock, SharedClock};
 use kit::random::Random;
-use ordering::http::{AppState, Head, LastStale, Limits, router};
+use ordering::http::{App, Head, LastStale, Limits, router};
 use ordering::order::{Customer, CustomerInput, LineInput, OrderInput};
 use ordering::sequencer::Sequencer;
 use ordering::store::Change;
@@ -54,7 +54,7 @@ impl World {
         let interval = Duration::from_secs(1);
         let sequencer = Sequencer::new(Arc::clone(&store), Arc::clone(&shared), interval);
         let billing_port = testkit::net::free_port();
-        let state = AppState {
+        let state = Arc::new(App {
             feed: Arc::clone(&store) as _,
             store: Arc::clone(&store),
             clock: shared,
@@ -70,7 +70,7 @@ impl World {
             billing_url: BILLING.parse().unwrap(),
             billing_probe_url: Url::parse(&format!("http://127.0.0.1:{billing_port}")).unwrap(),
             client: reqwest::Client::builder().build().unwrap(),
-        };
+        });
         let router = router(state, None);
         Self { store, sequencer, clock, random, router, billing_port, file }
     }
