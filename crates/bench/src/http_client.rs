@@ -75,11 +75,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         while self.read.len() < count {
             self.more().await?;
         }
-        let rest = self.read.split_off(count);
-        Ok(std::mem::replace(&mut self.read, rest))
+        Ok(self.read.drain(..count).collect())
     }
 
     async fn more(&mut self) -> Result<()> {
+        // Room for a small answer, or it would be read in many pieces.
+        self.read.reserve(4096);
         match self.stream.read_buf(&mut self.read).await? {
             0 => Err(ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),
