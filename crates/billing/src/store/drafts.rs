@@ -7,7 +7,7 @@
 use contract::feed::Epoch;
 use contract::order::Order;
 use contract::time::Timestamp;
-use kit::db::{AssertSqlSafe, Backend, Batch, Result, Row, query};
+use kit::db::{AssertSqlSafe, Backend, Batch, Error, Result, Row, query};
 use kit::random::Random;
 
 use super::{json, orders};
@@ -79,9 +79,14 @@ pub(super) fn invoice(
 
 /// The draft of a row with [`COLUMNS`].
 pub(super) fn read<B: Backend>(row: &Row<B>) -> Result<Draft> {
+    saying(orders::read_document(row)?, row)
+}
+
+/// The draft of a row with [`COLUMNS`], with what this order says.
+fn saying<B: Backend>(order: Order, row: &Row<B>) -> Result<Draft> {
     Ok(Draft {
         invoice: invoice(
-            orders::read_document(row)?,
+            order,
             row.get("invoice_id")?,
             row.get("invoice_version")?,
             row.get("invoice_created_at")?,
@@ -126,6 +131,9 @@ pub(super) async fn make<B: Backend>(
 
 /// Withdraws the drafts of orders that these tombstones of `epoch` are newer than; how many. The orders'
 /// rows are held.
+///
+/// When what a draft says cannot be read any more, it says what the tombstone does: or this, and every
+/// page that it stands on, could never be taken in.
 pub(super) async fn withdraw_deleted<B: Backend>(
     conn: &mut B::Connection,
     epoch: Epoch,
@@ -146,8 +154,18 @@ pub(super) async fn withdraw_deleted<B: Backend>(
         batch.table::<B>(2)
     );
     let select = query::<B>(AssertSqlSafe(sql)).bind(epoch.0).bind_batch(batch);
-    let drafts = select.fetch_all(&mut *conn).await?;
-    end::<B>(conn, &drafts, InvoiceState::Withdrawn, at).await
+    let rows = select.fetch_all(&mut *conn).await?;
+    let drafts = rows.iter().map(|row| match read(row) {
+        Err(Error::Damaged(reason)) => {
+            let number: i64 = row.get("number")?;
+            tracing::warn!(order.number = number, reason, "a deleted order's copy was damaged");
+            let tombstone = tombstones.iter().find(|order| order.number == number);
+            let tombstone = tombstone.ok_or(Error::Damaged(reason))?;
+            saying(Order { version: row.get("version")?, ..Order::clone(tombstone) }, row)
+        }
+        draft => draft,
+    });
+    end::<B>(conn, drafts.collect::<Result<_>>()?, InvoiceState::Withdrawn, at).await
 }
 
 /// Withdraws the draft of an order that ordering has lost; whether there was one. The order's row is
@@ -173,7 +191,7 @@ pub(super) async fn withdraw_lost<B: Backend>(
 /// It waits for nobody: an order that another transaction holds is about to change, or its draft to be
 /// approved, withdrawn or expired, and is looked at again next time. So it can never be part of a
 /// deadlock, in whatever order it takes its rows. PostgreSQL checks the conditions on each row as it
-/// is once it is locked.
+/// is once it is locked. One that cannot be read any more stays until its order is repaired or changes.
 pub(super) async fn expire<B: Backend>(
     conn: &mut B::Connection,
     before: Timestamp,
@@ -186,25 +204,35 @@ pub(super) async fn expire<B: Backend>(
          order by invoice_id limit $2{}",
         B::SKIP_LOCKED
     );
-    let drafts = query::<B>(AssertSqlSafe(sql))
+    let rows = query::<B>(AssertSqlSafe(sql))
         .bind(before.micros())
         .bind(limit)
         .bind(Random::uuid_behind(before))
         .fetch_all(&mut *conn)
         .await?;
-    end::<B>(conn, &drafts, InvoiceState::Expired, at).await
+    let mut drafts = Vec::with_capacity(rows.len());
+    for row in &rows {
+        match read(row) {
+            Err(Error::Damaged(reason)) => {
+                let number: i64 = row.get("number")?;
+                tracing::warn!(order.number = number, reason, "a damaged invoice cannot expire");
+            }
+            draft => drafts.push(draft?),
+        }
+    }
+    end::<B>(conn, drafts, InvoiceState::Expired, at).await
 }
 
-/// Ends the drafts in rows with [`COLUMNS`], unapproved; how many.
+/// Ends drafts, unapproved; how many.
 async fn end<B: Backend>(
     conn: &mut B::Connection,
-    rows: &[Row<B>],
+    drafts: Vec<Draft>,
     state: InvoiceState,
     at: Timestamp,
 ) -> Result<i64> {
-    let ended = rows.iter().map(|row| Ok(read(row)?.ended(state, at)));
-    freeze::<B>(conn, &ended.collect::<Result<Vec<_>>>()?).await?;
-    Ok(i64::try_from(rows.len()).unwrap_or(i64::MAX))
+    let ended: Vec<_> = drafts.into_iter().map(|draft| draft.ended(state, at)).collect();
+    freeze::<B>(conn, &ended).await?;
+    Ok(i64::try_from(ended.len()).unwrap_or(i64::MAX))
 }
 
 /// Makes rows of `invoices` out of drafts, as they are to be from here on; their orders, which are

@@ -12,6 +12,7 @@ on_both_databases!(
     only_what_has_awaited_approval_for_too_long_expires,
     a_change_of_the_order_gives_time_anew,
     those_that_waited_longest_expire_first,
+    one_that_cannot_be_read_keeps_no_other_from_expiring,
     a_re_read_of_the_same_order_does_not_bring_it_back,
     a_change_of_the_order_brings_it_back,
     an_order_that_came_back_outlives_what_had_expired_before,
@@ -69,6 +70,15 @@ async fn those_that_waited_longest_expire_first(fixture: Fixture) {
     assert_eq!(fixture.in_state(1, AwaitingApproval).await.len(), 1);
     assert_eq!(expire(&fixture, 10, 2).await, 1);
     assert_eq!(expire(&fixture, 10, 2).await, 0);
+}
+
+async fn one_that_cannot_be_read_keeps_no_other_from_expiring(fixture: Fixture) {
+    fixture.take_in(&page(0, 2, vec![order(1, 1, 1), order(2, 1, 1)])).await;
+    fixture.execute("update orders set document = '{' where number = 1").await;
+    assert_eq!(expire(&fixture, 10, 10).await, 1);
+    fixture.take_in(&pulled(order(1, 2, 1))).await;
+    assert_eq!(fixture.in_state(1, AwaitingApproval).await.len(), 1);
+    assert_eq!(fixture.in_state(2, Expired).await.len(), 1);
 }
 
 async fn a_re_read_of_the_same_order_does_not_bring_it_back(fixture: Fixture) {

@@ -15,6 +15,7 @@ on_both_databases!(
     a_change_after_approval_credits_and_replaces,
     a_deletion_withdraws_or_credits,
     a_withdrawn_invoice_says_what_it_said_last,
+    a_withdrawn_invoice_that_cannot_be_read_says_what_the_tombstone_does,
     a_deleted_order_that_was_never_seen_gets_no_invoice,
     an_older_version_never_undoes_a_newer_one,
     the_same_version_again_changes_nothing,
@@ -101,6 +102,18 @@ async fn a_withdrawn_invoice_says_what_it_said_last(fixture: Fixture) {
     assert_eq!(counts.removed, 1);
     let expected = Invoice { version: 2, state: Withdrawn, closed_at: Some(later(3)), ..before };
     assert_eq!(fixture.invoices().await, [expected]);
+}
+
+async fn a_withdrawn_invoice_that_cannot_be_read_says_what_the_tombstone_does(fixture: Fixture) {
+    fixture.take_in(&page(0, 2, vec![order(1, 1, 2), order(2, 1, 1)])).await;
+    fixture.execute("update orders set document = '{' where number = 1").await;
+    let tombstone = deleted(1, 7);
+    let counts = fixture.take_in(&page(2, 9, vec![tombstone.clone(), deleted(2, 2)])).await;
+    assert_eq!((counts.removed, counts.unchanged), (2, 0));
+    let withdrawn = fixture.in_state(1, Withdrawn).await.remove(0);
+    assert_eq!((withdrawn.version, withdrawn.order_version), (2, 1));
+    assert_eq!(withdrawn.lines, tombstone.lines);
+    assert!(fixture.order(1).await.deleted);
 }
 
 async fn a_deleted_order_that_was_never_seen_gets_no_invoice(fixture: Fixture) {
