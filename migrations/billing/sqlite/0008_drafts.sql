@@ -14,15 +14,17 @@ update orders set invoice_id = invoices.id,
     invoice_computed_at = invoices.computed_at,
     invoice_replaces = invoices.replaces,
     -- The place in the feed is no part of the document any more: what comes again with the same content
-    -- leaves the draft as it is.
+    -- leaves the draft as it is. How a document begins stands nowhere else in it: what stands third in a
+    -- line is a text.
     document = replace(document,
-        '"' || orders.state || '",' || orders.version || ',' || confirmed_sequence_nr || ',',
-        '"' || orders.state || '",' || orders.version || ',0,')
+        '[' || orders.number || ',"' || orders.state || '",' || orders.version || ','
+            || confirmed_sequence_nr || ',',
+        '[' || orders.number || ',"' || orders.state || '",' || orders.version || ',0,')
 from invoices
 where order_number = orders.number and invoices.state = 'awaiting_approval'
   and orders.state <> 'deleted';
 delete from invoices where state = 'awaiting_approval'
-    and exists (select 1 from orders where invoice_id = invoices.id);
+    and exists (select 1 from orders where number = order_number and invoice_id = invoices.id);
 -- There are no others, unless somebody has changed the tables by hand.
 update invoices set state = 'withdrawn', version = version + 1, closed_at = created_at
 where state = 'awaiting_approval';

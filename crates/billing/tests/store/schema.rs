@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use billing::invoice::InvoiceState::{Approved, AwaitingApproval, Credited, Withdrawn};
 use billing::store::{AfterApproval, Approval, InvoiceFilter, open};
+use contract::feed::SequenceNr;
+use contract::order::Order;
 use contract::time::Timestamp;
+use kit::random::Random;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _, SqliteConnection,
 };
 
-use crate::fixture::{Fixture, later, on_both_databases, order, page};
+use crate::fixture::{Fixture, later, on_both_databases, order, page, pulled_in};
 
 on_both_databases!(migrating_again_changes_nothing);
 
@@ -73,8 +76,9 @@ const DRAFTS_BEFORE: &str = r#"
     insert into orders (number, epoch, version, state, confirmed_sequence_nr, document, revision,
                         missing_at_source, received_at)
     select number, 1000, 3, 'confirmed', number + 40,
-           '[' || number || ',"confirmed",3,7,["0197","Ada","a@example.com",null],"EUR",null,null,'
-           || '[[1,"BOLT-8",null,2,35,2100]],70,15,85,null,"2026-05-01T10:00:00.000000Z",null]',
+           '[' || number || ',"confirmed",3,' || (number + 40)
+           || ',["0197","Ada","a@example.com",null],"EUR",null,null,'
+           || '[[1,"BOLT-8","confirmed",3,41,2100]],123,26,149,null,"2026-05-01T10:00:00.000000Z",null]',
            2, false, 5
     from (select 1 as number union all select 2 union all select 3) as numbers;
     insert into invoices (id, version, number, order_number, order_epoch, order_version, state,
@@ -83,7 +87,7 @@ const DRAFTS_BEFORE: &str = r#"
     values ('a', 3, '2025-000001', 1, 1000, 2, 'credited', '["","","",null]', 'EUR', 1, 0, 1, '[]', 1,
             2, 3, null, 'C-2026-000001', 1),
            ('b', 2, null, 1, 1000, 3, 'awaiting_approval', '["0197","Ada","a@example.com",null]', 'EUR',
-            70, 15, 85, '[[1,"BOLT-8",null,2,35,2100]]', 3, null, null, 'a', null, 4),
+            123, 26, 149, '[[1,"BOLT-8","confirmed",3,41,2100]]', 3, null, null, 'a', null, 4),
            ('c', 2, '2025-000002', 2, 1000, 3, 'approved', '["0197","Ada","a@example.com",null]', 'EUR',
             70, 15, 85, '[[1,"BOLT-8",null,2,35,2100]]', 3, 4, null, null, null, 3),
            ('d', 2, null, 3, 1000, 2, 'withdrawn', '["0197","Ada","a@example.com",null]', 'EUR',
@@ -95,11 +99,19 @@ async fn drafts_are_what_they_were_after_the_upgrade(url: &str) {
     let draft = store.invoice("b").await.unwrap().unwrap();
     assert_eq!((draft.version, draft.order_number, draft.order_version), (2, 1, 3));
     assert_eq!((draft.state, draft.replaces.as_deref()), (AwaitingApproval, Some("a")));
-    assert_eq!((draft.customer.name.as_str(), draft.total_minor), ("Ada", 85));
-    assert_eq!((draft.lines[0].quantity, draft.created_at.micros()), (2, 3));
+    assert_eq!((draft.customer.name.as_str(), draft.total_minor), ("Ada", 149));
+    assert_eq!((draft.lines[0].quantity, draft.lines[0].unit_price_minor), (3, 41));
+    assert_eq!(draft.created_at.micros(), 3);
     let detail = store.invoice_detail("b").await.unwrap().unwrap();
     assert_eq!(detail.computed_at.map(Timestamp::micros), Some(4));
-    assert_eq!(store.order(1).await.unwrap().unwrap().order.confirmed_sequence_nr.0, 41);
+    let order = store.order(1).await.unwrap().unwrap().order;
+    assert_eq!(order.confirmed_sequence_nr.0, 41);
+
+    // Read again in a new epoch, it is the same.
+    let moved = Order { confirmed_sequence_nr: SequenceNr(77), ..order };
+    let again = pulled_in(1001, moved);
+    store.apply(&again, &Random::seeded(1), later(1)).await.unwrap();
+    assert_eq!(store.invoice("b").await.unwrap(), Some(draft));
 
     let all = store.invoices(&InvoiceFilter::default(), 10).await.unwrap();
     let all: Vec<_> = all.iter().map(|invoice| (invoice.id.as_str(), invoice.state)).collect();
