@@ -75,6 +75,11 @@ pub trait Backend:
     /// hold any.
     const LIMIT_LOCK_WAITS: &'static str;
 
+    /// Whether rows on their way through a statement hold only references to large texts, so that none is
+    /// copied where they are put aside to be sorted or added up: `PostgreSQL` keeps texts of more than 2 KB
+    /// beside the row.
+    const PASSES_TEXTS_BY_REFERENCE: bool;
+
     /// Whether a `with` may hold statements that write, so that a statement changes two tables.
     const WRITES_IN_WITH: bool;
 
@@ -128,6 +133,7 @@ impl Backend for Sqlite {
     const FOR_UPDATE: &'static str = "";
     const SKIP_LOCKED: &'static str = "";
     const LIMIT_LOCK_WAITS: &'static str = "select 1";
+    const PASSES_TEXTS_BY_REFERENCE: bool = false;
     const WRITES_IN_WITH: bool = false;
     const HISTORY: &'static str = "''";
 
@@ -183,6 +189,7 @@ impl Backend for Postgres {
     const FOR_UPDATE: &'static str = " for no key update";
     const SKIP_LOCKED: &'static str = " for no key update skip locked";
     const LIMIT_LOCK_WAITS: &'static str = "set local lock_timeout = '200ms'";
+    const PASSES_TEXTS_BY_REFERENCE: bool = true;
     const WRITES_IN_WITH: bool = true;
     // The name of the log file that is being written begins with the timeline. The control file
     // would tell an old one until the first checkpoint after a promotion.

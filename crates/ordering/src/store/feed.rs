@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use contract::feed::{ContinuationToken, FeedStatus, SequenceNr};
 use contract::time::Timestamp;
-use kit::db::{Backend, Db, Error, Result, Row, query};
+use kit::db::{AssertSqlSafe, Backend, Db, Error, Result, Row, query};
 
 use super::epochs::{self, FeedState};
 use super::page::PageWriter;
@@ -134,8 +134,8 @@ fn fill<B: Backend>(
 
 /// The state of the feed, and beside it the orders behind `token`: `limit` and the one behind these, which
 /// tells whether there is more, unless those before take more than `max_bytes` already, and it is known.
-/// A page of 5,000 large orders would else bring gigabytes. A change that waits for its number is read
-/// under the one before.
+/// A page of 5,000 large orders would else bring gigabytes, and so would putting their documents aside to
+/// add up what they take. A change that waits for its number is read under the one before.
 ///
 /// The outer join lets the planner not begin with the documents: it reads the next places and looks up the
 /// document of each.
@@ -146,26 +146,37 @@ async fn rows_after<B: Backend>(
     max_bytes: usize,
 ) -> Result<Vec<Row<B>>> {
     let after = token.map_or(SequenceNr::BEGINNING, |token| token.sequence_nr);
-    query::<B>(
+    let (carried, document) = if B::PASSES_TEXTS_BY_REFERENCE {
+        ("document", "carried")
+    } else {
+        let again = "(select document from feed_documents \
+            where feed_documents.number = sized.number and revision = carried)";
+        ("feed_positions.revision", again)
+    };
+    let sql = format!(
         "select place, number, document, feed_id, epoch, last_sequence_nr, last_tick_at \
          from feed_state left join ( \
-           select place, number, document, sum(octet_length(document)) over ( \
-             order by place rows between unbounded preceding and 2 preceding) as bytes_before \
-           from ( \
-             select feed_sequence_nr as place, feed_positions.number, document \
-             from feed_positions left join feed_documents \
-               on feed_documents.number = feed_positions.number \
-                 and feed_documents.revision = feed_positions.revision \
-             where feed_sequence_nr > $1 order by feed_sequence_nr limit $2 \
-           ) as behind \
-         ) as found on coalesce(bytes_before, 0) <= $3 \
-         where id = 1",
-    )
-    .bind(after.0)
-    .bind(limit.saturating_add(1))
-    .bind(i64::try_from(max_bytes).unwrap_or(i64::MAX))
-    .fetch_all(conn)
-    .await
+           select place, number, {document} as document from ( \
+             select place, number, carried, sum(bytes) over ( \
+               order by place rows between unbounded preceding and 2 preceding) as bytes_before \
+             from ( \
+               select feed_sequence_nr as place, feed_positions.number, {carried} as carried, \
+                 octet_length(document) as bytes \
+               from feed_positions left join feed_documents \
+                 on feed_documents.number = feed_positions.number \
+                   and feed_documents.revision = feed_positions.revision \
+               where feed_sequence_nr > $1 order by feed_sequence_nr limit $2 \
+             ) as behind \
+           ) as sized where coalesce(bytes_before, 0) <= $3 \
+         ) as found on true \
+         where id = 1"
+    );
+    query::<B>(AssertSqlSafe(sql))
+        .bind(after.0)
+        .bind(limit.saturating_add(1))
+        .bind(i64::try_from(max_bytes).unwrap_or(i64::MAX))
+        .fetch_all(conn)
+        .await
 }
 
 /// An order behind the token.
