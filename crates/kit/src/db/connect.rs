@@ -18,6 +18,12 @@ use super::{Backend, Error, OpenError, Result};
 /// A running transaction; rolled back when it is dropped.
 pub type Transaction<B> = sqlx::Transaction<'static, B>;
 
+/// How many connections a process has to a PostgreSQL database at most, besides the one that listens:
+/// four processes fit into the 100 that a server allows by default.
+const CONNECTIONS: u32 = 14;
+/// How many more that read by index.
+const CONNECTIONS_BY_INDEX: u32 = 6;
+
 /// How long a request waits for a connection before it says that the database is not available.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// For how long a connection counts as alive after it was last of use, while no other is opened.
@@ -157,7 +163,7 @@ impl Db<Postgres> {
     /// Connects to the server, which may still be starting.
     pub async fn connect(options: &PgConnectOptions) -> Result<Self> {
         let newest = Newest::default();
-        let pool = Self::pool(&newest, "");
+        let pool = Self::pool(CONNECTIONS, &newest, "");
         let pool = match pool.clone().connect_with(options.clone()).await {
             // The pool has tried all the while and kept to itself why it failed. Trying once more
             // without it tells, or succeeds at last.
@@ -173,13 +179,14 @@ impl Db<Postgres> {
     /// Connects to the server when it is first asked something: for one that may be away.
     pub fn connect_lazy(options: &PgConnectOptions) -> Self {
         let newest = Newest::default();
-        let pool = Self::pool(&newest, "").connect_lazy_with(options.clone());
+        let pool = Self::pool(CONNECTIONS, &newest, "").connect_lazy_with(options.clone());
         Self::over(pool, &newest, options)
     }
 
     /// Over this pool, and one beside it of connections that read by index.
     fn over(pool: Pool<Postgres>, newest: &Newest, options: &PgConnectOptions) -> Self {
-        let by_index = Self::pool(newest, BY_INDEX).connect_lazy_with(options.clone());
+        let by_index =
+            Self::pool(CONNECTIONS_BY_INDEX, newest, BY_INDEX).connect_lazy_with(options.clone());
         let (index_readers, index_writers) = (by_index.clone(), by_index);
         Self { readers: pool.clone(), writers: pool, index_readers, index_writers }
     }
@@ -187,10 +194,10 @@ impl Db<Postgres> {
     /// A pool of connections on which `setup` was run. A connection that was of use a moment ago is not
     /// asked whether it still is, unless one has been opened since: that may have been because the server
     /// hung up, on all of them.
-    fn pool(newest: &Newest, setup: &'static str) -> PgPoolOptions {
+    fn pool(size: u32, newest: &Newest, setup: &'static str) -> PgPoolOptions {
         let (opened, seen) = (newest.clone(), newest.clone());
         PgPoolOptions::new()
-            .max_connections(20)
+            .max_connections(size)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(move |conn, _| {
                 opened.set();
