@@ -29,7 +29,8 @@ use crate::pull::Counts;
 ///
 /// Transactions that write take their row locks in this order, so that no two ever wait for each
 /// other: `pull_state`, then orders by rising number, then `quarantine`, then their invoices, then
-/// `number_series`, then `pull_totals`. Who changes how a dispatch stands holds its invoice; who
+/// `number_series`, then `pull_totals`. Pages that share a transaction begin with orders anew: see
+/// [`apply`] for why nobody waits for them the other way round. Who changes how a dispatch stands holds its invoice; who
 /// begins an attempt locks nothing else, and waits for nobody.
 pub struct SqlStore<B: Backend> {
     db: Db<B>,
