@@ -10,15 +10,23 @@ use super::{InvoiceFilter, drafts, json};
 use crate::dispatch::DispatchState;
 use crate::invoice::{Invoice, InvoiceState};
 
+/// What [`read`] needs, with the column that tells what a draft says.
+macro_rules! columns {
+    ($document:literal) => {
+        concat!(
+            "id, version, number, order_number, order_version, state, customer, currency, net_minor, \
+             tax_minor, total_minor, lines, created_at, approved_at, closed_at, replaces, \
+             credit_note_number, dispatch, order_was_lost, ",
+            $document
+        )
+    };
+}
+
 /// What [`read`] needs, of `all_invoices`.
-pub(super) const COLUMNS: &str = "id, version, number, order_number, order_version, state, customer, currency, \
-    net_minor, tax_minor, total_minor, lines, created_at, approved_at, closed_at, \
-    replaces, credit_note_number, dispatch, order_was_lost, document";
+pub(super) const COLUMNS: &str = columns!("document");
 
 /// What [`read`] needs, of `invoices`, where there are no drafts.
-pub(super) const FROZEN: &str = "id, version, number, order_number, order_version, state, customer, currency, \
-    net_minor, tax_minor, total_minor, lines, created_at, approved_at, closed_at, \
-    replaces, credit_note_number, dispatch, order_was_lost, null as document";
+pub(super) const FROZEN: &str = columns!("null as document");
 
 /// What [`read`] needs, of the draft in a row of `orders`.
 const DRAFT: &str = "invoice_id as id, invoice_version as version, null as number, \
