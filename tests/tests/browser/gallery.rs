@@ -127,6 +127,11 @@ async fn pages_of_billing() {
     browser.see_count(".notice.good", 1).await;
     picture(&browser, "sync-pulled").await;
 
+    browser.goto(&services.billing("/verify")).await;
+    browser.press("Compare now").await;
+    browser.see_count(".figures", 1).await;
+    picture(&browser, "verify").await;
+
     browser.goto(&services.billing("/docs")).await;
     browser.see_count(".swagger-ui .info", 1).await;
     browser.close().await;

@@ -10,6 +10,29 @@ use crate::browser::Browser;
 /// Where they are written; git ignores it.
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/screenshots");
 
+/// The words or ids of links, buttons and fields that something else covers: who clicks one would get the
+/// other. What is scrolled out of sight inside the page is left out.
+const COVERED: &str = r#"
+    const inside = (x, y, box) => x >= box.left && x <= box.right && y >= box.top && y <= box.bottom;
+    const isSeen = (element, x, y) => {
+        for (let at = element; at; at = at.parentElement) {
+            const { overflowX, overflowY, visibility, clipPath } = getComputedStyle(at);
+            if (visibility === "hidden" || clipPath !== "none") return false;
+            const clips = overflowX !== "visible" || overflowY !== "visible";
+            if (clips && !inside(x, y, at.getBoundingClientRect())) return false;
+        }
+        return inside(x, y, { left: 0, top: 0, right: innerWidth - 1, bottom: innerHeight - 1 });
+    };
+    return [...document.querySelectorAll("a, button, input, select, textarea, summary")]
+        .filter(element => {
+            const box = element.getClientRects()[0];
+            if (!element.checkVisibility() || !box || box.width < 2 || box.height < 2) return false;
+            const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
+            return isSeen(element, x, y) && !element.contains(document.elementFromPoint(x, y));
+        })
+        .map(element => element.innerText || element.id || element.name);
+"#;
+
 #[derive(Clone, Copy)]
 struct Device {
     suffix: &'static str,
@@ -25,7 +48,7 @@ const PHONE: Device = Device { suffix: "-phone", width: 375, height: 667, mobile
 /// `NAME-light-phone.png` in `target/screenshots/`.
 ///
 /// # Panics
-/// When the page is wider than the device.
+/// When the page is wider than the device, or covers what could be clicked.
 pub(crate) async fn picture(browser: &Browser, name: &str) {
     for (device, schemes) in [(DESKTOP, &["light", "dark"][..]), (PHONE, &["light"])] {
         resize(browser, device, device.height).await;
@@ -42,6 +65,13 @@ pub(crate) async fn picture(browser: &Browser, name: &str) {
             save(&format!("{name}-{scheme}{}.png", device.suffix), browser).await;
         }
         assert!(fits, "{name}: {width:?} pixels wide, on {} pixels", device.width);
+        let covered = browser.evaluate(COVERED).await;
+        assert_eq!(
+            covered,
+            json!([]),
+            "{name}: something lies over these, on {} pixels",
+            device.width
+        );
     }
     browser.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await;
     browser.devtools("Emulation.setEmulatedMedia", json!({})).await;
