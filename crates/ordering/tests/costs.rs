@@ -61,23 +61,26 @@ impl World {
 #[test]
 fn pages_and_looks_take_few_statements_however_many_orders_there_are() {
     let world = World::new(500);
-    assert_page(&world, 1); // Opens the connection.
-    let [large, small] = [500, 5].map(|limit| statements::count(|| assert_page(&world, limit)).1);
+    let page = |limit| least(|| statements::count(|| assert_page(&world, limit)).1);
+    let (large, small) = (page(500), page(5));
     assert_eq!(small, large);
     assert_eq!(small, 1, "statements a page");
 
-    let idle = statements::count(|| assert_eq!(world.tick(), 0)).1;
+    let idle = least(|| statements::count(|| assert_eq!(world.tick(), 0)).1);
     assert_eq!(idle, 1, "statements of a look that finds nothing");
-    for _ in 0..4 {
-        world.make(1);
-        assert_eq!(world.tick(), 1); // Opens a connection while the one before is given back.
-    }
-    let [many, one] = [300, 1].map(|orders| {
+    let stamp = |orders| {
         world.make(orders);
         statements::count(|| assert_eq!(world.tick(), i64::from(orders))).1
-    });
+    };
+    let (many, one) = (least(|| stamp(300)), least(|| stamp(1)));
     assert_eq!(one, many);
     assert_eq!(one, 1, "statements of a stamp: no look, and all of it at once");
+}
+
+/// How many statements something takes that is done a few times: a connection that is opened because the
+/// one before is still being given back takes one more.
+fn least(count: impl FnMut() -> usize) -> usize {
+    std::iter::repeat_with(count).take(5).min().unwrap_or_default()
 }
 
 fn assert_page(world: &World, orders: usize) {

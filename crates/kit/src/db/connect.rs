@@ -163,7 +163,7 @@ impl Db<Postgres> {
     /// Connects to the server, which may still be starting.
     pub async fn connect(options: &PgConnectOptions) -> Result<Self> {
         let newest = Newest::default();
-        let pool = Self::pool(CONNECTIONS, &newest, "");
+        let pool = Self::pool(CONNECTIONS, &newest, None);
         let pool = match pool.clone().connect_with(options.clone()).await {
             // The pool has tried all the while and kept to itself why it failed. Trying once more
             // without it tells, or succeeds at last.
@@ -179,14 +179,14 @@ impl Db<Postgres> {
     /// Connects to the server when it is first asked something: for one that may be away.
     pub fn connect_lazy(options: &PgConnectOptions) -> Self {
         let newest = Newest::default();
-        let pool = Self::pool(CONNECTIONS, &newest, "").connect_lazy_with(options.clone());
+        let pool = Self::pool(CONNECTIONS, &newest, None).connect_lazy_with(options.clone());
         Self::over(pool, &newest, options)
     }
 
     /// Over this pool, and one beside it of connections that read by index.
     fn over(pool: Pool<Postgres>, newest: &Newest, options: &PgConnectOptions) -> Self {
-        let by_index =
-            Self::pool(CONNECTIONS_BY_INDEX, newest, BY_INDEX).connect_lazy_with(options.clone());
+        let by_index = Self::pool(CONNECTIONS_BY_INDEX, newest, Some(BY_INDEX))
+            .connect_lazy_with(options.clone());
         let (index_readers, index_writers) = (by_index.clone(), by_index);
         Self { readers: pool.clone(), writers: pool, index_readers, index_writers }
     }
@@ -194,14 +194,19 @@ impl Db<Postgres> {
     /// A pool of connections on which `setup` was run. A connection that was of use a moment ago is not
     /// asked whether it still is, unless one has been opened since: that may have been because the server
     /// hung up, on all of them.
-    fn pool(size: u32, newest: &Newest, setup: &'static str) -> PgPoolOptions {
+    fn pool(size: u32, newest: &Newest, setup: Option<&'static str>) -> PgPoolOptions {
         let (opened, seen) = (newest.clone(), newest.clone());
         PgPoolOptions::new()
             .max_connections(size)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(move |conn, _| {
                 opened.set();
-                Box::pin(async move { conn.execute(setup).await.map(|_| ()) })
+                Box::pin(async move {
+                    if let Some(setup) = setup {
+                        conn.execute(setup).await?;
+                    }
+                    Ok(())
+                })
             })
             .test_before_acquire(false)
             .before_acquire(move |conn, meta| {
