@@ -116,7 +116,7 @@ fn received(version: i64) -> Received {
 fn a_page_takes_few_statements() {
     let world = World::new();
     // The first page of all adopts the feed. Each may have to open its connection first.
-    for (version, limit) in [(1, 6), (2, 5)] {
+    for (version, limit) in [(1, 7), (2, 6)] {
         let received = received(version);
         let ((), statements) = statements::count(|| world.take_in(&received));
         assert!((3..=limit).contains(&statements), "version {version}: {statements} statements");
@@ -130,7 +130,7 @@ fn reading_an_order_takes_few_allocations() {
     let allocated = allocation_counter::measure(|| page = Some(read(body, None)));
     assert_eq!(page.unwrap().orders.len(), 500);
     let allocations = allocated.count_total / 500;
-    assert!((5..=45).contains(&allocations), "{allocations} allocations an order");
+    assert!((5..=50).contains(&allocations), "{allocations} allocations an order");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn taking_an_order_in_takes_few_allocations_and_bytes() {
     let received = received(2);
     let allocated = allocation_counter::measure(|| world.take_in(&received));
     let allocations = allocated.count_total / 500;
-    assert!((5..=150).contains(&allocations), "{allocations} allocations an order");
+    assert!((1..=100).contains(&allocations), "{allocations} allocations an order");
     let bytes = allocated.bytes_max / 500;
     assert!(bytes <= 12_000, "{bytes} bytes an order at a time");
 }

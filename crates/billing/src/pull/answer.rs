@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::entry::{self, Entry};
 use super::error::PullError;
-use crate::store::{Advance, Received, Unfit};
+use crate::store::{Advance, Fit, Received, Unfit};
 use crate::upstream::Answer;
 
 /// A page of the feed, each of its orders read on its own.
@@ -25,7 +25,7 @@ pub struct Page {
     /// Which provider and which history answers.
     pub identity: FeedIdentity,
     /// The orders that can be taken in.
-    pub orders: Vec<Order>,
+    pub orders: Vec<Fit>,
     /// Those that cannot.
     pub unfit: Vec<Unfit>,
     /// Ask with this next.
@@ -126,7 +126,7 @@ fn believe<T>(
     let mut unfit = Vec::new();
     for entry in entries {
         match entry {
-            Ok(order) => orders.push(order),
+            Ok(order) => orders.push(order.into()),
             Err(order) => unfit.push(order),
         }
     }

@@ -313,7 +313,7 @@ impl Puller {
             }
         };
         let (orders, unfit) = match order {
-            Ok(order) => (vec![order], Vec::new()),
+            Ok(order) => (vec![order.into()], Vec::new()),
             Err(order) => (Vec::new(), vec![order]),
         };
         let received = Received { identity, orders, unfit, advance: None };

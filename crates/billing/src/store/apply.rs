@@ -48,7 +48,9 @@ pub(super) async fn apply<B: Backend>(
         if let Some(refused) = refuse::<B>(conn, &received, at).await? {
             return Ok(refused);
         }
-        let taken = take_in::<B>(conn, &received, random, at).await?;
+        let Some(taken) = take_in::<B>(conn, &received, random, at).await? else {
+            return Ok(Applied::Superseded);
+        };
         total += taken.counts;
         if !taken.holds_only_orders {
             break;
@@ -76,7 +78,9 @@ pub(super) async fn replace<B: Backend>(
             return Ok(Applied::Superseded);
         }
     }
-    let taken = take_in::<B>(conn, received, random, at).await?;
+    let Some(taken) = take_in::<B>(conn, received, random, at).await? else {
+        return Ok(Applied::Superseded);
+    };
     pull_state::count::<B>(conn, &taken.counts, at).await?;
     Ok(Applied::Done(taken.counts))
 }
@@ -102,22 +106,25 @@ struct Taken {
     holds_only_orders: bool,
 }
 
+/// `None` when another transaction was faster with one of the orders.
 async fn take_in<B: Backend>(
     conn: &mut B::Connection,
     received: &Received,
     random: &Random,
     at: Timestamp,
-) -> Result<Taken> {
+) -> Result<Option<Taken>> {
     let mut counts = Counts { pages: i64::from(received.advance.is_some()), ..Counts::default() };
     let epoch = received.identity.epoch;
     let orders: Vec<_> = received.orders.iter().collect();
-    let Upserted { mut stored, any_aside } =
-        orders::upsert::<B>(conn, epoch, &orders, random, at).await?;
+    let upserted = orders::upsert::<B>(conn, epoch, &orders, random, at).await?;
+    let Some(Upserted { mut stored, any_aside }) = upserted else { return Ok(None) };
     let refused: Vec<_> = (orders.into_iter())
         .filter(|order| order.is_deleted() && !stored.contains_key(&order.number))
         .collect();
     if drafts::withdraw_deleted::<B>(conn, epoch, &refused, at).await? > 0 {
-        stored.extend(orders::upsert::<B>(conn, epoch, &refused, random, at).await?.stored);
+        let upserted = orders::upsert::<B>(conn, epoch, &refused, random, at).await?;
+        let Some(upserted) = upserted else { return Ok(None) };
+        stored.extend(upserted.stored);
     }
     for order in &received.orders {
         match stored.get(&order.number) {
@@ -136,5 +143,5 @@ async fn take_in<B: Backend>(
     counts.unchanged += unfit - counts.quarantined;
     let followed = follow::follow::<B>(conn, received, &stored, random, at).await?;
     let holds_only_orders = !(any_aside || followed) && received.unfit.is_empty();
-    Ok(Taken { counts, holds_only_orders })
+    Ok(Some(Taken { counts, holds_only_orders }))
 }

@@ -10,7 +10,7 @@ use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Batch, Error, Result, Row, query};
 use kit::random::Random;
 
-use super::{json, orders};
+use super::{Fit, json, orders};
 use crate::invoice::{Invoice, InvoiceState};
 
 /// The columns of an order's draft: all of them are null when it has none.
@@ -137,7 +137,7 @@ pub(super) async fn make<B: Backend>(
 pub(super) async fn withdraw_deleted<B: Backend>(
     conn: &mut B::Connection,
     epoch: Epoch,
-    tombstones: &[&Order],
+    tombstones: &[&Fit],
     at: Timestamp,
 ) -> Result<i64> {
     if tombstones.is_empty() {

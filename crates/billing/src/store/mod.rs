@@ -16,6 +16,7 @@ mod numbers;
 mod orders;
 mod pull_state;
 mod quarantine;
+mod received;
 mod rereading;
 mod sql;
 
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use missing::{Decided, Decision};
+pub use received::{Advance, Applied, Fit, Received, Unfit};
 pub use rereading::{AtSource, Reread, Unseen};
 pub use sql::{SqlStore, open};
 
@@ -185,34 +187,6 @@ pub trait Store: Send + Sync + 'static {
     async fn expire(&self, before: Timestamp, limit: i64, at: Timestamp) -> Result<i64>;
 }
 
-/// An answer of ordering: a page, or one order that was pulled by number.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Received {
-    /// Which provider and which history answered: orders are stored under this epoch.
-    pub identity: FeedIdentity,
-    /// The orders, each number at most once, and none with a [`crate::invoice::fault`].
-    pub orders: Vec<Order>,
-    /// Orders that cannot be taken in, each number at most once here and above.
-    pub unfit: Vec<Unfit>,
-    /// For a page: how the token moves. A pulled order never moves it.
-    pub advance: Option<Advance>,
-}
-
-/// An order that cannot be taken in, as ordering answered it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unfit {
-    /// The order's number.
-    pub number: i64,
-    /// Its version; `None` when that cannot be read.
-    pub version: Option<i64>,
-    /// Its place in the feed; −1 when it has none, or when that cannot be read.
-    pub sequence_nr: SequenceNr,
-    /// Why it cannot be taken in, in one short line.
-    pub reason: String,
-    /// The JSON that stands for the order in the answer, character by character.
-    pub document: String,
-}
-
 /// An order in quarantine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Quarantined {
@@ -224,28 +198,6 @@ pub struct Quarantined {
     pub document: String,
     /// Since when it is in quarantine: since then its copy here, if there is one, is out of date.
     pub since: Timestamp,
-}
-
-/// How a page moves the token.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Advance {
-    /// The token that was asked with; the page counts only while it is still the stored one.
-    pub from: Option<ContinuationToken>,
-    /// The token that the page carries.
-    pub to: ContinuationToken,
-    /// The newest number that ordering had given.
-    pub last_sequence_nr: SequenceNr,
-}
-
-/// What became of an answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Applied {
-    /// It is taken in.
-    Done(Counts),
-    /// The token was moved by somebody else meanwhile: nothing was changed, ask again.
-    Superseded,
-    /// It is of an older epoch than the adopted one, or of another feed: nothing was changed.
-    WrongHistory,
 }
 
 /// How the pull stands.

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use contract::feed::{Epoch, SequenceNr};
 use contract::order::Order;
 use contract::time::Timestamp;
-use kit::db::{AssertSqlSafe, Backend, Batch, Result, Row, query};
+use kit::db::{AssertSqlSafe, Backend, Batch, Error, Result, Row, query};
 use kit::random::Random;
 
-use super::{StoredOrder, json};
+use super::{Fit, StoredOrder, json};
 
 /// What [`read`] needs.
 pub(super) const COLUMNS: &str = "confirmed_sequence_nr, document, missing_at_source, missing_since, \
@@ -43,31 +43,35 @@ pub(super) struct Stored {
 /// order that had none gets none here: that is for [`super::follow`] to say.
 ///
 /// A tombstone is not stored over a draft, which would be lost: see [`super::apply`].
+///
+/// Many orders that are all new are inserted without looking for each whether it is here already, and
+/// without an answer for each: a quarter of the time on PostgreSQL. `None`: another transaction has stored
+/// one of them meanwhile, and the transaction is of no more use; the next one finds it.
 pub(super) async fn upsert<B: Backend>(
     conn: &mut B::Connection,
     epoch: Epoch,
-    orders: &[&Order],
+    orders: &[&Fit],
     random: &Random,
     at: Timestamp,
-) -> Result<Upserted> {
+) -> Result<Option<Upserted>> {
     if orders.is_empty() {
-        return Ok(Upserted { any_aside: true, ..Upserted::default() });
+        return Ok(Some(Upserted { any_aside: true, ..Upserted::default() }));
     }
     // By rising number, so that two transactions lock shared rows in the same order: a batch is read as
     // it stands. Sorting in the statement, documents and all, took a fifth of its time.
     let mut orders: Vec<_> = orders.iter().copied().zip(new_ids(orders, random, at)).collect();
     orders.sort_unstable_by_key(|(order, _)| order.number);
     let (orders, ids): (Vec<_>, Vec<_>) = orders.into_iter().unzip();
+    let known = if orders.len() < MANY { None } else { Some(known::<B>(conn, orders[0]).await?) };
     let batch = Batch::new()
         .int("number", orders.iter().map(|order| order.number))
         .int("version", orders.iter().map(|order| order.version))
         .text("state", orders.iter().map(|order| order.state.as_str().to_owned()))
         .int("sequence_nr", orders.iter().map(|order| order.confirmed_sequence_nr.0))
-        .text("document", orders.iter().map(|order| json::order(order)))
+        .text("document", orders.iter().map(|order| order.document().to_owned()))
         .text("invoice_id", ids);
-    // A deleted order comes without an id. Everything that an invoice says, and the version of its order,
-    // is in the document; another history may give the same version to another content.
-    let sql = format!(
+    // A deleted order comes without an id.
+    let insert = format!(
         "insert into orders (number, epoch, version, state, confirmed_sequence_nr, document,
                              revision, missing_at_source, received_at, invoice_id, invoice_version,
                              invoice_created_at, invoice_computed_at)
@@ -75,7 +79,21 @@ pub(super) async fn upsert<B: Backend>(
                 case when invoice_id is not null then 1 end,
                 case when invoice_id is not null then $2 end,
                 case when invoice_id is not null then $2 end
-         from {} where true
+         from {} where true",
+        batch.table::<B>(3)
+    );
+    if let Some(Known { any_from_here_on: false, any_aside }) = known {
+        let insert = query::<B>(AssertSqlSafe(insert)).bind(epoch.0).bind(at.micros());
+        return match insert.bind_batch(batch).execute(conn).await {
+            Ok(_) => Ok(Some(Upserted { stored: inserted(&orders), any_aside })),
+            Err(Error::Duplicate(_)) => Ok(None),
+            Err(error) => Err(error),
+        };
+    }
+    // Everything that an invoice says, and the version of its order, is in the document; another
+    // history may give the same version to another content.
+    let sql = format!(
+        "{insert}
          on conflict (number) do update set
              epoch = excluded.epoch,
              version = excluded.version,
@@ -98,7 +116,6 @@ pub(super) async fn upsert<B: Backend>(
            and (excluded.invoice_id is not null or orders.invoice_id is null)
          returning number, revision, invoice_id is not null as has_draft,
                    exists (select 1 from quarantine) as any_aside",
-        batch.table::<B>(3)
     );
     let rows = query::<B>(AssertSqlSafe(sql))
         .bind(epoch.0)
@@ -115,12 +132,37 @@ pub(super) async fn upsert<B: Backend>(
         upserted.stored.insert(number, stored);
         upserted.any_aside = columns.take()?;
     }
-    Ok(upserted)
+    Ok(Some(upserted))
+}
+
+/// From so many orders on, it is worth asking first whether all of them are new.
+const MANY: usize = 100;
+
+/// What is here before a large answer is stored.
+struct Known {
+    /// Any order from the answer's first on, by number. The numbers of new orders rise: while there is
+    /// none, as in a first load, every order of the answer is new.
+    any_from_here_on: bool,
+    /// Any order may be in quarantine.
+    any_aside: bool,
+}
+
+async fn known<B: Backend>(conn: &mut B::Connection, first: &Fit) -> Result<Known> {
+    let sql = "select exists (select 1 from orders where number >= $1) as any_from_here_on,
+                      exists (select 1 from quarantine) as any_aside";
+    let row = query::<B>(sql).bind(first.number).fetch_one(conn).await?;
+    Ok(Known { any_from_here_on: row.get("any_from_here_on")?, any_aside: row.get("any_aside")? })
+}
+
+/// What became of orders that were all new.
+fn inserted(orders: &[&Fit]) -> HashMap<i64, Stored> {
+    let stored = |order: &&Fit| Stored { revision: INSERTED, has_draft: !order.is_deleted() };
+    orders.iter().map(|order| (order.number, stored(order))).collect()
 }
 
 /// An id for the invoice of each order received, should it need one: UUIDs version 7. Lists show the
 /// newest first, by id: of one answer, those are the last in the feed. `None` for deleted orders.
-fn new_ids(orders: &[&Order], random: &Random, at: Timestamp) -> Vec<Option<String>> {
+fn new_ids(orders: &[&Fit], random: &Random, at: Timestamp) -> Vec<Option<String>> {
     let live = orders.iter().filter(|order| !order.is_deleted());
     let mut ids: Vec<_> = live.map(|_| random.uuid(at)).collect();
     ids.sort_unstable();

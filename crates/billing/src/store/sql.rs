@@ -210,7 +210,7 @@ impl<B: Backend> Store for SqlStore<B> {
     ) -> Result<Applied> {
         let received = Received {
             identity: identity.clone(),
-            orders: vec![order.clone()],
+            orders: vec![order.clone().into()],
             unfit: Vec::new(),
             advance: None,
         };

@@ -177,7 +177,7 @@ impl World {
     pub(crate) async fn holds_in(&self, epoch: i64, order: Order) {
         let received = Received {
             identity: identity(epoch),
-            orders: vec![order],
+            orders: vec![order.into()],
             unfit: Vec::new(),
             advance: None,
         };

@@ -115,7 +115,7 @@ async fn an_order_that_comes_while_it_is_looked_at_is_neither_extra_nor_newer(wo
     let verifier = world.verifier(&[]);
     let arriving = async {
         world.asked_for_an_order().await;
-        let orders = vec![late, newer];
+        let orders = vec![late.into(), newer.into()];
         let received =
             Received { identity: identity(EPOCH), orders, unfit: Vec::new(), advance: None };
         world.store.apply(&received, &Random::seeded(1), AT).await.unwrap();

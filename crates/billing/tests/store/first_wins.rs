@@ -192,7 +192,7 @@ fn is_told(approval: Approval, invoice: &Invoice, words: &str) {
 async fn two_that_expire_share_the_work(fixture: Fixture) {
     let other = fixture.another().await;
     for first in (1..=100).step_by(10) {
-        let orders = (first..first + 10).map(|number| order(number, 1, 1)).collect();
+        let orders = (first..first + 10).map(|number| order(number, 1, 1).into()).collect();
         fixture.take_in(&Received { orders, ..pulled(order(1, 1, 1)) }).await;
         let step = |store: Arc<dyn Store>| async move {
             store.expire(later(RACE), 6, later(RACE)).await.unwrap()

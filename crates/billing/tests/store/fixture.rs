@@ -6,8 +6,8 @@ use std::time::Duration;
 use billing::invoice::{Invoice, InvoiceState};
 use billing::pull::Counts;
 use billing::store::{
-    Advance, AfterApproval, Applied, Approval, InvoiceFilter, Received, Store, StoredOrder, Unfit,
-    open,
+    Advance, AfterApproval, Applied, Approval, Fit, InvoiceFilter, Received, Store, StoredOrder,
+    Unfit, open,
 };
 use contract::feed::{ContinuationToken, Epoch, FeedIdentity, SequenceNr};
 use contract::money::Totals;
@@ -236,7 +236,12 @@ pub(crate) fn pulled(order: Order) -> Received {
 
 /// One order, pulled by number in another epoch.
 pub(crate) fn pulled_in(epoch: i64, order: Order) -> Received {
-    Received { identity: identity(epoch), orders: vec![order], unfit: Vec::new(), advance: None }
+    Received {
+        identity: identity(epoch),
+        orders: vec![order.into()],
+        unfit: Vec::new(),
+        advance: None,
+    }
 }
 
 /// A page of orders, asked for with the token at `from` (0: with none), up to `to`.
@@ -248,7 +253,7 @@ pub(crate) fn page(from: i64, to: i64, orders: Vec<Order>) -> Received {
 pub(crate) fn page_in(epoch: i64, from: i64, to: i64, orders: Vec<Order>) -> Received {
     Received {
         identity: identity(epoch),
-        orders,
+        orders: orders.into_iter().map(Fit::from).collect(),
         unfit: Vec::new(),
         advance: Some(Advance {
             from: (from > 0).then(|| token(epoch, from)),

@@ -69,7 +69,7 @@ async fn check(steps: &[Step]) {
                     .map(|(&number, &version)| (number, version))
                     .partition(|&(number, version)| is_unfit(number, *epoch, version));
                 let answer = Received {
-                    orders: fit.iter().map(|&(n, v)| version_of(n, *epoch, v)).collect(),
+                    orders: fit.iter().map(|&(n, v)| version_of(n, *epoch, v).into()).collect(),
                     unfit: aside.iter().map(|&(n, v)| unfit(n, v)).collect(),
                     ..pulled_in(*epoch, order(1, 1, 1))
                 };

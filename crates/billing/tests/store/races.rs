@@ -9,7 +9,7 @@ use billing::pull::Counts;
 use billing::store::AfterApproval::Nothing;
 use billing::store::{Applied, Approval, Received, Store};
 use kit::random::Random;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use testkit::wait;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -100,8 +100,8 @@ async fn answers_that_name_the_same_orders_the_other_way_round(fixture: Fixture)
     fixture.take_in(&page(0, 1, vec![])).await;
     let other = fixture.another().await;
     for version in 1..=ROUNDS {
-        let rising: Vec<_> = (1..=50).map(|number| order(number, version, 1)).collect();
-        let falling: Vec<_> = (1..=50).rev().map(|number| order(number, version, 1)).collect();
+        let rising = (1..=50).map(|number| order(number, version, 1).into()).collect();
+        let falling = (1..=50).rev().map(|number| order(number, version, 1).into()).collect();
         let answer = |orders| Received { orders, ..pulled(order(1, 1, 1)) };
         let (rising, falling) = (answer(rising), answer(falling));
         // A deadlock would be an error.
@@ -202,7 +202,7 @@ async fn credits_get_gapless_numbers(fixture: Fixture) {
         let (store, start) = (stores[place % 2].clone(), start.clone());
         let first = i64::try_from(2 * place).unwrap() + 1;
         pulls.spawn(async move {
-            let orders = vec![deleted(first, 2), order(first + 1, 2, 2)];
+            let orders = vec![deleted(first, 2).into(), order(first + 1, 2, 2).into()];
             let received = Received { orders, ..pulled(order(1, 1, 1)) };
             start.wait().await;
             take_in(&store, &received).await
@@ -231,7 +231,7 @@ async fn a_reset_and_orders_pulled_by_number(fixture: Fixture) {
     for round in 1..=ROUNDS {
         let answer = |orders| Received { orders, ..pulled(order(1, 1, 1)) };
         let version = 3 * round;
-        let copies = (1..=ORDERS).map(|number| order(number, version - 2, 1)).collect();
+        let copies = (1..=ORDERS).map(|number| order(number, version - 2, 1).into()).collect();
         fixture.take_in(&answer(copies)).await;
         let unfit = (1..=ORDERS).map(|number| unfit(number, version - 1)).collect();
         fixture.take_in(&Received { unfit, ..answer(Vec::new()) }).await;
@@ -285,18 +285,48 @@ async fn a_repair_of_a_new_epoch_and_a_page(fixture: Fixture) {
 async fn a_draft_that_is_committed_while_its_tombstone_waits_is_withdrawn() {
     let fixture = Fixture::postgres().await;
     fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
+    let tombstone = page(1, 5, vec![deleted(2, 3)]);
+    let taken_in = take_in_while_it_is_stored(&fixture, 2, tombstone).await;
+    let Applied::Done(counts) = taken_in else { panic!("not taken in") };
+    assert_eq!(counts.removed, 1);
+    assert!(fixture.order(2).await.deleted);
+    let withdrawn = fixture.in_state(2, Withdrawn).await;
+    assert_eq!((withdrawn.len(), withdrawn[0].id.as_str()), (1, "a draft"));
+}
+
+/// Of many orders that were all new when it was looked.
+#[tokio::test]
+async fn a_page_of_new_orders_is_asked_for_again_when_one_of_them_was_stored_meanwhile() {
+    let fixture = Fixture::postgres().await;
+    fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
+    let new = page(1, 101, (2..=101).map(|number| order(number, 1, 1)).collect());
+    let superseded = take_in_while_it_is_stored(&fixture, 50, new.clone()).await;
+    assert_eq!(superseded, Applied::Superseded);
+    assert_eq!(fixture.store.orders(None, 200).await.unwrap().len(), 2, "nothing of it is here");
+    let state = fixture.store.pull_state().await.unwrap();
+    assert_eq!(state.continuation_token, Some(token(EPOCH, 1)));
+
+    let counts = fixture.take_in(&new).await;
+    assert_eq!((counts.new, counts.changed, counts.unchanged), (99, 0, 1));
+    assert_eq!(fixture.in_state(50, AwaitingApproval).await[0].id, "a draft");
+    assert_eq!(fixture.invoices().await.len(), 101);
+}
+
+/// Takes `received` in while another transaction has stored order `number`, and commits that when it is
+/// waited for. Its draft, of version 1 as its order, has the id `a draft`.
+async fn take_in_while_it_is_stored(fixture: &Fixture, number: i64, received: Received) -> Applied {
     let mut other = PgConnection::connect(&fixture.url()).await.unwrap();
-    let pulled =
+    let pulled = format!(
         "begin; insert into orders (number, epoch, version, state, confirmed_sequence_nr, document,
             revision, missing_at_source, received_at, invoice_id, invoice_version,
             invoice_created_at, invoice_computed_at)
-        select 2, epoch, version, state, 2, replace(document, '[1,', '[2,'), 1, false, received_at,
-               'a draft', 1, received_at, received_at
-        from orders";
-    sqlx::raw_sql(pulled).execute(&mut other).await.unwrap();
+        select {number}, epoch, version, state, {number}, replace(document, '[1,', '[{number},'), 1,
+               false, received_at, 'a draft', 1, received_at, received_at
+        from orders where number = 1"
+    );
+    sqlx::raw_sql(AssertSqlSafe(pulled)).execute(&mut other).await.unwrap();
     let store = Arc::clone(&fixture.store);
-    let tombstone = page(1, 5, vec![deleted(2, 3)]);
-    let taking_in = tokio::spawn(async move { take_in(&store, &tombstone).await });
+    let taking_in = tokio::spawn(async move { take_in(&store, &received).await });
     let waiting = "select count(*) from pg_locks
         where not granted and transactionid = pg_current_xact_id()::xid";
     wait::until("it waits for the row", Duration::from_secs(30), async || {
@@ -305,9 +335,5 @@ async fn a_draft_that_is_committed_while_its_tombstone_waits_is_withdrawn() {
     .await;
     assert!(!taking_in.is_finished());
     sqlx::raw_sql("commit").execute(&mut other).await.unwrap();
-    let Applied::Done(counts) = taking_in.await.unwrap() else { panic!("not taken in") };
-    assert_eq!(counts.removed, 1);
-    assert!(fixture.order(2).await.deleted);
-    let withdrawn = fixture.in_state(2, Withdrawn).await;
-    assert_eq!((withdrawn.len(), withdrawn[0].id.as_str()), (1, "a draft"));
+    taking_in.await.unwrap()
 }

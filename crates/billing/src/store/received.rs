@@ -1,0 +1,93 @@
+//! What is taken in: answers of ordering.
+
+use std::ops::Deref;
+
+use contract::feed::{ContinuationToken, FeedIdentity, SequenceNr};
+use contract::order::Order;
+
+use super::json;
+use crate::pull::Counts;
+
+/// An answer of ordering: a page, or one order that was pulled by number.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Received {
+    /// Which provider and which history answered: orders are stored under this epoch.
+    pub identity: FeedIdentity,
+    /// The orders that can be taken in, each number at most once.
+    pub orders: Vec<Fit>,
+    /// Orders that cannot be taken in, each number at most once here and above.
+    pub unfit: Vec<Unfit>,
+    /// For a page: how the token moves. A pulled order never moves it.
+    pub advance: Option<Advance>,
+}
+
+/// An order that can be taken in, and so has no [`crate::invoice::fault`]; with the document that the
+/// copy keeps of it.
+///
+/// The document is written here, where an answer is read: pages are read ahead, on other threads than
+/// the one that waits for the database, and taking them in is what a catch-up waits for.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Fit {
+    order: Order,
+    document: String,
+}
+
+impl Fit {
+    /// What the copy keeps of the order; see [`json::order`].
+    pub(super) fn document(&self) -> &str {
+        &self.document
+    }
+}
+
+impl From<Order> for Fit {
+    fn from(order: Order) -> Self {
+        let document = json::order(&order);
+        Self { order, document }
+    }
+}
+
+impl Deref for Fit {
+    type Target = Order;
+
+    fn deref(&self) -> &Order {
+        &self.order
+    }
+}
+
+/// An order that cannot be taken in, as ordering answered it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unfit {
+    /// The order's number.
+    pub number: i64,
+    /// Its version; `None` when that cannot be read.
+    pub version: Option<i64>,
+    /// Its place in the feed; −1 when it has none, or when that cannot be read.
+    pub sequence_nr: SequenceNr,
+    /// Why it cannot be taken in, in one short line.
+    pub reason: String,
+    /// The JSON that stands for the order in the answer, character by character.
+    pub document: String,
+}
+
+/// How a page moves the token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Advance {
+    /// The token that was asked with; the page counts only while it is still the stored one.
+    pub from: Option<ContinuationToken>,
+    /// The token that the page carries.
+    pub to: ContinuationToken,
+    /// The newest number that ordering had given.
+    pub last_sequence_nr: SequenceNr,
+}
+
+/// What became of an answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Applied {
+    /// It is taken in.
+    Done(Counts),
+    /// The token was moved, or a new order of a page stored, by somebody else meanwhile: nothing was
+    /// changed, ask again.
+    Superseded,
+    /// It is of an older epoch than the adopted one, or of another feed: nothing was changed.
+    WrongHistory,
+}
