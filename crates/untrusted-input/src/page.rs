@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use billing::pull::{Page, answer};
+use billing::store::Fit;
 use billing::upstream::Answer;
 use contract::feed::{ContinuationToken, FeedPage};
-use contract::order::Order;
 use contract::time::Timestamp;
 use reqwest::header::HeaderMap;
 use serde_json::value::RawValue;
@@ -75,7 +75,7 @@ fn written(page: &Page) -> Vec<u8> {
     let page = FeedPage {
         feed_id: page.identity.feed_id,
         epoch: page.identity.epoch,
-        orders: page.orders.iter().map(|order| Order::clone(order)).collect(),
+        orders: page.orders.iter().map(Fit::order).collect(),
         continuation_token: page.continuation_token,
         has_more: page.has_more,
         last_sequence_nr: page.last_sequence_nr,

@@ -11,7 +11,7 @@ use kit::db::{AssertSqlSafe, Backend, Batch, Result, query};
 use kit::random::Random;
 
 use super::orders::{INSERTED, Stored};
-use super::{Received, crediting, drafts, invoices};
+use super::{Fit, Received, crediting, drafts, invoices};
 use crate::invoice::{Effect, Invoice, effect};
 
 /// Makes the invoices of orders follow them that were stored just now; `stored` has them by number.
@@ -30,7 +30,7 @@ pub(super) async fn follow<B: Backend>(
     let is_open = |stored: &Stored| stored.revision != INSERTED && !stored.has_draft;
     let open =
         received.orders.iter().filter(|order| stored.get(&order.number).is_some_and(is_open));
-    let open: Vec<&Order> = open.map(|order| &**order).collect();
+    let open: Vec<_> = open.map(Fit::order).collect();
     if open.is_empty() {
         return Ok(false);
     }
@@ -65,11 +65,12 @@ pub(super) async fn follow<B: Backend>(
 /// ids come from the clocks of several processes.
 async fn lock_last<B: Backend>(
     conn: &mut B::Connection,
-    orders: &[&Order],
+    orders: &[Order],
 ) -> Result<HashMap<i64, Invoice>> {
-    let mut last = lock::<B>(conn, orders, "state = 'approved'").await?;
+    let orders: Vec<_> = orders.iter().collect();
+    let mut last = lock::<B>(conn, &orders, "state = 'approved'").await?;
     let others: Vec<_> =
-        orders.iter().filter(|order| !last.contains_key(&order.number)).copied().collect();
+        orders.into_iter().filter(|order| !last.contains_key(&order.number)).collect();
     let expired = "state = 'expired' and not exists (
                        select 1 from invoices as later
                        where later.order_number = of_order

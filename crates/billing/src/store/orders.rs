@@ -68,7 +68,7 @@ pub(super) async fn upsert<B: Backend>(
         .int("version", orders.iter().map(|order| order.version))
         .text("state", orders.iter().map(|order| order.state.as_str().to_owned()))
         .int("sequence_nr", orders.iter().map(|order| order.confirmed_sequence_nr.0))
-        .text("document", orders.iter().map(|order| order.document().to_owned()))
+        .text("document", orders.iter().map(|order| order.document.clone()))
         .text("invoice_id", ids);
     // A deleted order comes without an id.
     let insert = format!(

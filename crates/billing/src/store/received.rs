@@ -1,9 +1,7 @@
 //! What is taken in: answers of ordering.
 
-use std::ops::Deref;
-
 use contract::feed::{ContinuationToken, FeedIdentity, SequenceNr};
-use contract::order::Order;
+use contract::order::{Order, OrderState};
 
 use super::json;
 use crate::pull::Counts;
@@ -21,36 +19,42 @@ pub struct Received {
     pub advance: Option<Advance>,
 }
 
-/// An order that can be taken in, and so has no [`crate::invoice::fault`]; with the document that the
-/// copy keeps of it.
+/// An order that can be taken in, and so has no [`crate::invoice::fault`]: as the document that its copy
+/// keeps, and what is asked of it besides.
 ///
 /// The document is written here, where an answer is read: pages are read ahead, on other threads than
 /// the one that waits for the database, and taking them in is what a catch-up waits for.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Fit {
-    order: Order,
-    document: String,
+    /// The order's number.
+    pub number: i64,
+    /// Its version.
+    pub version: i64,
+    /// Confirmed, or deleted.
+    pub state: OrderState,
+    /// Its place in the feed; −1 while its last change has none yet.
+    pub confirmed_sequence_nr: SequenceNr,
+    /// The order without its place; see [`json::order`].
+    pub(super) document: String,
 }
 
 impl Fit {
-    /// What the copy keeps of the order; see [`json::order`].
-    pub(super) fn document(&self) -> &str {
-        &self.document
+    /// Whether it is a tombstone.
+    pub fn is_deleted(&self) -> bool {
+        self.state == OrderState::Deleted
+    }
+
+    /// All of the order, read from its document.
+    pub fn order(&self) -> Order {
+        let order = json::read(&self.document).expect("what an order was written as can be read");
+        Order { confirmed_sequence_nr: self.confirmed_sequence_nr, ..order }
     }
 }
 
 impl From<Order> for Fit {
     fn from(order: Order) -> Self {
-        let document = json::order(&order);
-        Self { order, document }
-    }
-}
-
-impl Deref for Fit {
-    type Target = Order;
-
-    fn deref(&self) -> &Order {
-        &self.order
+        let Order { number, version, state, confirmed_sequence_nr, .. } = order;
+        Self { number, version, state, confirmed_sequence_nr, document: json::order(&order) }
     }
 }
 
