@@ -15,6 +15,8 @@
 //!    invoices of these orders. It stores no tombstone over a draft: only when the row is held, a
 //!    statement sees for sure whether there is one, and what it says. It is withdrawn then, and the
 //!    tombstone stored after it.
+//!    Orders that are all new, as far as can be seen, have no rows to compare with: when another
+//!    transaction inserts one of them first, the insert fails, and the next transaction sees it.
 //! 3. Orders that cannot be taken in are put aside, and those that fit by now let out; see
 //!    [`super::quarantine`] for why nothing has to be locked for it.
 //! 4. Invoices that are no drafts are read and locked in a later statement, which sees every invoice

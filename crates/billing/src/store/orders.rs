@@ -90,39 +90,9 @@ pub(super) async fn upsert<B: Backend>(
             Err(error) => Err(error),
         };
     }
-    // Everything that an invoice says, and the version of its order, is in the document; another
-    // history may give the same version to another content.
-    let sql = format!(
-        "{insert}
-         on conflict (number) do update set
-             epoch = excluded.epoch,
-             version = excluded.version,
-             state = excluded.state,
-             confirmed_sequence_nr = excluded.confirmed_sequence_nr,
-             document = excluded.document,
-             revision = orders.revision + 1,
-             missing_at_source = false,
-             missing_since = null,
-             kept_at = null,
-             received_at = excluded.received_at,
-             invoice_version = case
-                 when excluded.document = orders.document then orders.invoice_version
-                 else orders.invoice_version + 1 end,
-             invoice_computed_at = case
-                 when orders.invoice_id is null then null
-                 when excluded.document = orders.document then orders.invoice_computed_at
-                 else excluded.invoice_computed_at end
-         where (excluded.epoch, excluded.version) > (orders.epoch, orders.version)
-           and (excluded.invoice_id is not null or orders.invoice_id is null)
-         returning number, revision, invoice_id is not null as has_draft,
-                   exists (select 1 from quarantine) as any_aside",
-    );
-    let rows = query::<B>(AssertSqlSafe(sql))
-        .bind(epoch.0)
-        .bind(at.micros())
-        .bind_batch(batch)
-        .fetch_all(conn)
-        .await?;
+    let upsert = format!("{insert} {ON_CONFLICT}");
+    let upsert = query::<B>(AssertSqlSafe(upsert)).bind(epoch.0).bind(at.micros());
+    let rows = upsert.bind_batch(batch).fetch_all(conn).await?;
     let mut upserted = Upserted { any_aside: rows.is_empty(), ..Upserted::default() };
     upserted.stored.reserve(rows.len());
     for row in &rows {
@@ -134,6 +104,31 @@ pub(super) async fn upsert<B: Backend>(
     }
     Ok(Some(upserted))
 }
+
+/// What becomes of an order that is here already. Everything that its invoice says, and its own version,
+/// is in the document; another history may give the same version to another content.
+const ON_CONFLICT: &str = "on conflict (number) do update set
+        epoch = excluded.epoch,
+        version = excluded.version,
+        state = excluded.state,
+        confirmed_sequence_nr = excluded.confirmed_sequence_nr,
+        document = excluded.document,
+        revision = orders.revision + 1,
+        missing_at_source = false,
+        missing_since = null,
+        kept_at = null,
+        received_at = excluded.received_at,
+        invoice_version = case
+            when excluded.document = orders.document then orders.invoice_version
+            else orders.invoice_version + 1 end,
+        invoice_computed_at = case
+            when orders.invoice_id is null then null
+            when excluded.document = orders.document then orders.invoice_computed_at
+            else excluded.invoice_computed_at end
+    where (excluded.epoch, excluded.version) > (orders.epoch, orders.version)
+      and (excluded.invoice_id is not null or orders.invoice_id is null)
+    returning number, revision, invoice_id is not null as has_draft,
+              exists (select 1 from quarantine) as any_aside";
 
 /// From so many orders on, it is worth asking first whether all of them are new.
 const MANY: usize = 100;
