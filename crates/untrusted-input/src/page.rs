@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use billing::pull::{Page, answer};
-use billing::store::Fit;
 use billing::upstream::Answer;
 use contract::feed::{ContinuationToken, FeedPage};
+use contract::order::Order;
 use contract::time::Timestamp;
 use reqwest::header::HeaderMap;
 use serde_json::value::RawValue;
@@ -61,7 +61,12 @@ fn hold(page: &Page, sent: Option<&ContinuationToken>) {
     assert_eq!(places.iter().map(|(place, _)| place).collect::<BTreeSet<_>>().len(), orders);
     assert_eq!(places.iter().map(|(_, number)| number).collect::<BTreeSet<_>>().len(), orders);
     assert!(places.iter().all(|(_, number)| *number > 0));
-    assert!(page.orders.iter().all(|order| order.version > 0));
+    for fit in &page.orders {
+        assert!(fit.version > 0);
+        let Order { number, version, state, confirmed_sequence_nr, .. } = fit.order().unwrap();
+        assert_eq!((number, version, state), (fit.number, fit.version, fit.state));
+        assert_eq!(confirmed_sequence_nr, fit.confirmed_sequence_nr);
+    }
     for order in &page.unfit {
         assert_one_short_line(&order.reason);
         assert!(order.version.is_none_or(|version| version > 0));
@@ -75,7 +80,7 @@ fn written(page: &Page) -> Vec<u8> {
     let page = FeedPage {
         feed_id: page.identity.feed_id,
         epoch: page.identity.epoch,
-        orders: page.orders.iter().map(Fit::order).collect(),
+        orders: page.orders.iter().map(|order| order.order().unwrap()).collect(),
         continuation_token: page.continuation_token,
         has_more: page.has_more,
         last_sequence_nr: page.last_sequence_nr,

@@ -1,5 +1,6 @@
 //! Taking in what ordering answered: orders, their invoices and the token, in one transaction and
-//! with the same number of statements for one order as for thousands. Pages that follow each other
+//! with the same number of statements for one order as for thousands, but for one look more when there
+//! are many. Pages that follow each other
 //! may share the transaction.
 //!
 //! It has to be right while another process takes in the same page, a deep link pulls one of its
@@ -118,15 +119,13 @@ async fn take_in<B: Backend>(
     let mut counts = Counts { pages: i64::from(received.advance.is_some()), ..Counts::default() };
     let epoch = received.identity.epoch;
     let orders: Vec<_> = received.orders.iter().collect();
-    let upserted = orders::upsert::<B>(conn, epoch, &orders, random, at).await?;
+    let upserted = orders::store::<B>(conn, epoch, &orders, random, at).await?;
     let Some(Upserted { mut stored, any_aside }) = upserted else { return Ok(None) };
     let refused: Vec<_> = (orders.into_iter())
         .filter(|order| order.is_deleted() && !stored.contains_key(&order.number))
         .collect();
     if drafts::withdraw_deleted::<B>(conn, epoch, &refused, at).await? > 0 {
-        let upserted = orders::upsert::<B>(conn, epoch, &refused, random, at).await?;
-        let Some(upserted) = upserted else { return Ok(None) };
-        stored.extend(upserted.stored);
+        stored.extend(orders::upsert::<B>(conn, epoch, &refused, random, at).await?.stored);
     }
     for order in &received.orders {
         match stored.get(&order.number) {

@@ -161,7 +161,7 @@ pub(super) async fn withdraw_deleted<B: Backend>(
             tracing::warn!(order.number = number, reason, "a deleted order's copy was damaged");
             let tombstone = tombstones.iter().find(|order| order.number == number);
             let tombstone = tombstone.ok_or(Error::Damaged(reason))?;
-            saying(Order { version: row.get("version")?, ..tombstone.order() }, row)
+            saying(Order { version: row.get("version")?, ..tombstone.order()? }, row)
         }
         draft => draft,
     });

@@ -30,7 +30,7 @@ pub(super) async fn follow<B: Backend>(
     let is_open = |stored: &Stored| stored.revision != INSERTED && !stored.has_draft;
     let open =
         received.orders.iter().filter(|order| stored.get(&order.number).is_some_and(is_open));
-    let open: Vec<_> = open.map(Fit::order).collect();
+    let open = open.map(Fit::order).collect::<Result<Vec<_>>>()?;
     if open.is_empty() {
         return Ok(false);
     }

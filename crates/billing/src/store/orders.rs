@@ -35,6 +35,30 @@ pub(super) struct Stored {
     pub(super) has_draft: bool,
 }
 
+/// From so many orders on, it is worth asking first whether all of them are new.
+const MANY: usize = 100;
+
+/// Stores orders as [`upsert`] does. Many that are all new, as those of a first load, are inserted without
+/// looking for each whether it is here, and without an answer for each, which takes three quarters of the
+/// time. `None`: another transaction has stored one of them meanwhile. This one is then of no more use;
+/// the next one finds it.
+pub(super) async fn store<B: Backend>(
+    conn: &mut B::Connection,
+    epoch: Epoch,
+    orders: &[&Fit],
+    random: &Random,
+    at: Timestamp,
+) -> Result<Option<Upserted>> {
+    if orders.len() >= MANY {
+        let known = known::<B>(conn, orders).await?;
+        if !known.any {
+            let stored = insert::<B>(conn, epoch, orders, random, at).await?;
+            return Ok(stored.map(|stored| Upserted { stored, any_aside: known.any_aside }));
+        }
+    }
+    upsert::<B>(conn, epoch, orders, random, at).await.map(Some)
+}
+
 /// Stores those orders that are newer by `(epoch, version)` than what is stored, and locks the
 /// rows of all.
 ///
@@ -43,55 +67,19 @@ pub(super) struct Stored {
 /// order that had none gets none here: that is for [`super::follow`] to say.
 ///
 /// A tombstone is not stored over a draft, which would be lost: see [`super::apply`].
-///
-/// Many orders that are all new are inserted without looking for each whether it is here already, and
-/// without an answer for each: a quarter of the time on PostgreSQL. `None`: another transaction has stored
-/// one of them meanwhile, and the transaction is of no more use; the next one finds it.
 pub(super) async fn upsert<B: Backend>(
     conn: &mut B::Connection,
     epoch: Epoch,
     orders: &[&Fit],
     random: &Random,
     at: Timestamp,
-) -> Result<Option<Upserted>> {
+) -> Result<Upserted> {
     if orders.is_empty() {
-        return Ok(Some(Upserted { any_aside: true, ..Upserted::default() }));
+        return Ok(Upserted { any_aside: true, ..Upserted::default() });
     }
-    // By rising number, so that two transactions lock shared rows in the same order: a batch is read as
-    // it stands. Sorting in the statement, documents and all, took a fifth of its time.
-    let mut orders: Vec<_> = orders.iter().copied().zip(new_ids(orders, random, at)).collect();
-    orders.sort_unstable_by_key(|(order, _)| order.number);
-    let (orders, ids): (Vec<_>, Vec<_>) = orders.into_iter().unzip();
-    let known = if orders.len() < MANY { None } else { Some(known::<B>(conn, orders[0]).await?) };
-    let batch = Batch::new()
-        .int("number", orders.iter().map(|order| order.number))
-        .int("version", orders.iter().map(|order| order.version))
-        .text("state", orders.iter().map(|order| order.state.as_str().to_owned()))
-        .int("sequence_nr", orders.iter().map(|order| order.confirmed_sequence_nr.0))
-        .text("document", orders.iter().map(|order| order.document.clone()))
-        .text("invoice_id", ids);
-    // A deleted order comes without an id.
-    let insert = format!(
-        "insert into orders (number, epoch, version, state, confirmed_sequence_nr, document,
-                             revision, missing_at_source, received_at, invoice_id, invoice_version,
-                             invoice_created_at, invoice_computed_at)
-         select number, $1, version, state, sequence_nr, document, {INSERTED}, false, $2, invoice_id,
-                case when invoice_id is not null then 1 end,
-                case when invoice_id is not null then $2 end,
-                case when invoice_id is not null then $2 end
-         from {} where true",
-        batch.table::<B>(3)
-    );
-    if let Some(Known { any_from_here_on: false, any_aside }) = known {
-        let insert = query::<B>(AssertSqlSafe(insert)).bind(epoch.0).bind(at.micros());
-        return match insert.bind_batch(batch).execute(conn).await {
-            Ok(_) => Ok(Some(Upserted { stored: inserted(&orders), any_aside })),
-            Err(Error::Duplicate(_)) => Ok(None),
-            Err(error) => Err(error),
-        };
-    }
-    let upsert = format!("{insert} {ON_CONFLICT}");
-    let upsert = query::<B>(AssertSqlSafe(upsert)).bind(epoch.0).bind(at.micros());
+    let batch = batch(orders, random, at);
+    let sql = format!("{} {ON_CONFLICT}", insertion::<B>(&batch));
+    let upsert = query::<B>(AssertSqlSafe(sql)).bind(epoch.0).bind(at.micros());
     let rows = upsert.bind_batch(batch).fetch_all(conn).await?;
     let mut upserted = Upserted { any_aside: rows.is_empty(), ..Upserted::default() };
     upserted.stored.reserve(rows.len());
@@ -102,7 +90,82 @@ pub(super) async fn upsert<B: Backend>(
         upserted.stored.insert(number, stored);
         upserted.any_aside = columns.take()?;
     }
-    Ok(Some(upserted))
+    Ok(upserted)
+}
+
+/// What is here before orders are stored.
+struct Known {
+    /// Any order whose number lies between theirs: when there is none, all of them are new.
+    any: bool,
+    /// Any order may be in quarantine.
+    any_aside: bool,
+}
+
+async fn known<B: Backend>(conn: &mut B::Connection, orders: &[&Fit]) -> Result<Known> {
+    let numbers = orders.iter().map(|order| order.number);
+    let sql = "select exists (select 1 from orders where number between $1 and $2) as any_order,
+                      exists (select 1 from quarantine) as any_aside";
+    let select = query::<B>(sql).bind(numbers.clone().min()).bind(numbers.max());
+    let row = select.fetch_one(conn).await?;
+    Ok(Known { any: row.get("any_order")?, any_aside: row.get("any_aside")? })
+}
+
+/// Stores orders that are all new, with their drafts; `None` when one of them is not.
+async fn insert<B: Backend>(
+    conn: &mut B::Connection,
+    epoch: Epoch,
+    orders: &[&Fit],
+    random: &Random,
+    at: Timestamp,
+) -> Result<Option<HashMap<i64, Stored>>> {
+    let batch = batch(orders, random, at);
+    let sql = insertion::<B>(&batch);
+    let insert = query::<B>(AssertSqlSafe(sql)).bind(epoch.0).bind(at.micros());
+    match insert.bind_batch(batch).execute_exactly(orders.len() as u64, conn).await {
+        Ok(()) => {}
+        Err(Error::Duplicate(error)) => {
+            tracing::debug!(error = kit::telemetry::chain(&error), "an order was stored meanwhile");
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    }
+    let stored = |order: &&Fit| Stored { revision: INSERTED, has_draft: !order.is_deleted() };
+    Ok(Some(orders.iter().map(|order| (order.number, stored(order))).collect()))
+}
+
+/// The rows to be written, but for what is the same in all of them.
+///
+/// By rising number, so that two transactions lock shared rows in the same order: a batch is read as it
+/// stands. Sorting in the statement, documents and all, took a fifth of its time.
+fn batch(orders: &[&Fit], random: &Random, at: Timestamp) -> Batch {
+    let mut orders: Vec<_> = orders.iter().copied().zip(new_ids(orders, random, at)).collect();
+    orders.sort_unstable_by_key(|(order, _)| order.number);
+    let (orders, ids): (Vec<_>, Vec<_>) = orders.into_iter().unzip();
+    // Twice in one, an order would be a duplicate of itself, however often it is tried.
+    debug_assert!(orders.is_sorted_by(|one, next| one.number < next.number), "an order twice");
+    Batch::new()
+        .int("number", orders.iter().map(|order| order.number))
+        .int("version", orders.iter().map(|order| order.version))
+        .text("state", orders.iter().map(|order| order.state.as_str().to_owned()))
+        .int("sequence_nr", orders.iter().map(|order| order.confirmed_sequence_nr.0))
+        .text("document", orders.iter().map(|order| order.document.clone()))
+        .text("invoice_id", ids)
+}
+
+/// The statement that writes them as new ones, of the epoch $1, received at $2. A deleted order comes
+/// without an id of an invoice.
+fn insertion<B: Backend>(batch: &Batch) -> String {
+    format!(
+        "insert into orders (number, epoch, version, state, confirmed_sequence_nr, document,
+                             revision, missing_at_source, received_at, invoice_id, invoice_version,
+                             invoice_created_at, invoice_computed_at)
+         select number, $1, version, state, sequence_nr, document, {INSERTED}, false, $2, invoice_id,
+                case when invoice_id is not null then 1 end,
+                case when invoice_id is not null then $2 end,
+                case when invoice_id is not null then $2 end
+         from {} where true",
+        batch.table::<B>(3)
+    )
 }
 
 /// What becomes of an order that is here already. Everything that its invoice says, and its own version,
@@ -129,31 +192,6 @@ const ON_CONFLICT: &str = "on conflict (number) do update set
       and (excluded.invoice_id is not null or orders.invoice_id is null)
     returning number, revision, invoice_id is not null as has_draft,
               exists (select 1 from quarantine) as any_aside";
-
-/// From so many orders on, it is worth asking first whether all of them are new.
-const MANY: usize = 100;
-
-/// What is here before a large answer is stored.
-struct Known {
-    /// Any order from the answer's first on, by number. The numbers of new orders rise: while there is
-    /// none, as in a first load, every order of the answer is new.
-    any_from_here_on: bool,
-    /// Any order may be in quarantine.
-    any_aside: bool,
-}
-
-async fn known<B: Backend>(conn: &mut B::Connection, first: &Fit) -> Result<Known> {
-    let sql = "select exists (select 1 from orders where number >= $1) as any_from_here_on,
-                      exists (select 1 from quarantine) as any_aside";
-    let row = query::<B>(sql).bind(first.number).fetch_one(conn).await?;
-    Ok(Known { any_from_here_on: row.get("any_from_here_on")?, any_aside: row.get("any_aside")? })
-}
-
-/// What became of orders that were all new.
-fn inserted(orders: &[&Fit]) -> HashMap<i64, Stored> {
-    let stored = |order: &&Fit| Stored { revision: INSERTED, has_draft: !order.is_deleted() };
-    orders.iter().map(|order| (order.number, stored(order))).collect()
-}
 
 /// An id for the invoice of each order received, should it need one: UUIDs version 7. Lists show the
 /// newest first, by id: of one answer, those are the last in the feed. `None` for deleted orders.

@@ -2,6 +2,7 @@
 
 use contract::feed::{ContinuationToken, FeedIdentity, SequenceNr};
 use contract::order::{Order, OrderState};
+use kit::db::Result;
 
 use super::json;
 use crate::pull::Counts;
@@ -22,8 +23,8 @@ pub struct Received {
 /// An order that can be taken in, and so has no [`crate::invoice::fault`]: as the document that its copy
 /// keeps, and what is asked of it besides.
 ///
-/// The document is written here, where an answer is read: pages are read ahead, on other threads than
-/// the one that waits for the database, and taking them in is what a catch-up waits for.
+/// The document is written where an answer is read: long pages are read ahead, on other threads than the
+/// one that waits for the database, and taking them in is what a catch-up waits for.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Fit {
     /// The order's number.
@@ -45,9 +46,9 @@ impl Fit {
     }
 
     /// All of the order, read from its document.
-    pub fn order(&self) -> Order {
-        let order = json::read(&self.document).expect("what an order was written as can be read");
-        Order { confirmed_sequence_nr: self.confirmed_sequence_nr, ..order }
+    pub fn order(&self) -> Result<Order> {
+        let order: Order = json::read(&self.document)?;
+        Ok(Order { confirmed_sequence_nr: self.confirmed_sequence_nr, ..order })
     }
 }
 

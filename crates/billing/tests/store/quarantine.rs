@@ -104,7 +104,7 @@ async fn what_fits_and_is_as_new_lets_an_order_out(fixture: Fixture) {
         fixture.take_in(&way).await;
         assert_eq!(fixture.quarantined(number).await, None, "{way:?}");
         assert_eq!(fixture.store.quarantine_count().await.unwrap(), 0);
-        assert_eq!(fixture.order(number).await.order, way.orders[0].order());
+        assert_eq!(fixture.order(number).await.order, way.orders[0].order().unwrap());
     }
 }
 

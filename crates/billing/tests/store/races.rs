@@ -63,17 +63,28 @@ async fn of_two_identical_pages_exactly_one_counts(fixture: Fixture) {
 async fn a_page_and_its_orders_pulled_by_number(fixture: Fixture) {
     let other = fixture.another().await;
     for round in 0..ROUNDS {
-        let numbers = round * 10 + 1..=round * 10 + 10;
+        // Of many that are all new, too.
+        let orders = if round % 2 == 0 { 10 } else { 120 };
+        let base = round * 1_000;
+        let numbers = base + 1..=base + orders;
         // One of the pulled orders is newer than the page, one is the same, one is older.
         let received = page(round, round + 1, numbers.clone().map(|n| order(n, 5, 5)).collect());
-        let first = round * 10 + 1;
+        let first = base + 1;
         let (newer, same, older) = (
             pulled(order(first, 6, 6)),
             pulled(order(first + 1, 5, 5)),
             pulled(order(first + 2, 4, 4)),
         );
+        let page = async {
+            loop {
+                match take_in(&fixture.store, &received).await {
+                    Applied::Superseded if orders > 100 => {} // asked for again
+                    end => return end,
+                }
+            }
+        };
         let ends = tokio::join!(
-            take_in(&fixture.store, &received),
+            page,
             take_in(&other, &newer),
             take_in(&other, &same),
             take_in(&other, &older),
@@ -85,7 +96,7 @@ async fn a_page_and_its_orders_pulled_by_number(fixture: Fixture) {
                 other => panic!("was to be taken in: {other:?}"),
             }
         }
-        assert_eq!(counts.new, 10, "each is new exactly once: {counts:?}");
+        assert_eq!(counts.new, orders, "each is new exactly once: {counts:?}");
         for number in numbers {
             let version = if number == first { 6 } else { 5 };
             assert_eq!(fixture.order(number).await.order, order(number, version, version));
@@ -285,48 +296,63 @@ async fn a_repair_of_a_new_epoch_and_a_page(fixture: Fixture) {
 async fn a_draft_that_is_committed_while_its_tombstone_waits_is_withdrawn() {
     let fixture = Fixture::postgres().await;
     fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
-    let tombstone = page(1, 5, vec![deleted(2, 3)]);
-    let taken_in = take_in_while_it_is_stored(&fixture, 2, tombstone).await;
+    let tombstone = vec![page(1, 5, vec![deleted(2, 3)])];
+    let taken_in = take_in_while_it_is_stored(&fixture, 2, tombstone, "commit").await;
     let Applied::Done(counts) = taken_in else { panic!("not taken in") };
     assert_eq!(counts.removed, 1);
     assert!(fixture.order(2).await.deleted);
     let withdrawn = fixture.in_state(2, Withdrawn).await;
-    assert_eq!((withdrawn.len(), withdrawn[0].id.as_str()), (1, "a draft"));
+    assert_eq!((withdrawn.len(), withdrawn[0].id.as_str()), (1, "draft of 2"));
 }
 
-/// Of many orders that were all new when it was looked.
+/// Of many orders that were all new when it was looked. It is on the second page of its transaction.
 #[tokio::test]
-async fn a_page_of_new_orders_is_asked_for_again_when_one_of_them_was_stored_meanwhile() {
+async fn pages_of_new_orders_are_asked_for_again_when_one_of_them_was_stored_meanwhile() {
     let fixture = Fixture::postgres().await;
     fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
-    let new = page(1, 101, (2..=101).map(|number| order(number, 1, 1)).collect());
-    let superseded = take_in_while_it_is_stored(&fixture, 50, new.clone()).await;
+    let new = |from, to| page(from, to, (from + 1..=to).map(|n| order(n, 1, 1)).collect());
+    let pages = [new(1, 101), new(101, 201)];
+    let superseded = take_in_while_it_is_stored(&fixture, 150, pages.to_vec(), "commit").await;
     assert_eq!(superseded, Applied::Superseded);
-    assert_eq!(fixture.store.orders(None, 200).await.unwrap().len(), 2, "nothing of it is here");
+    assert_eq!(fixture.store.orders(None, 300).await.unwrap().len(), 2, "nothing of it is here");
     let state = fixture.store.pull_state().await.unwrap();
     assert_eq!(state.continuation_token, Some(token(EPOCH, 1)));
 
-    let counts = fixture.take_in(&new).await;
-    assert_eq!((counts.new, counts.changed, counts.unchanged), (99, 0, 1));
-    assert_eq!(fixture.in_state(50, AwaitingApproval).await[0].id, "a draft");
-    assert_eq!(fixture.invoices().await.len(), 101);
+    let mut counts = fixture.take_in(&pages[0]).await;
+    counts += fixture.take_in(&pages[1]).await;
+    assert_eq!((counts.new, counts.changed, counts.unchanged), (199, 0, 1));
+    assert_eq!(fixture.in_state(150, AwaitingApproval).await[0].id, "draft of 150");
+    assert_eq!(fixture.invoices().await.len(), 201);
+
+    // The other one may as well think better of it.
+    let pages = vec![new(201, 301)];
+    let taken_in = take_in_while_it_is_stored(&fixture, 250, pages, "rollback").await;
+    assert!(matches!(taken_in, Applied::Done(Counts { new: 100, .. })), "{taken_in:?}");
 }
 
-/// Takes `received` in while another transaction has stored order `number`, and commits that when it is
-/// waited for. Its draft, of version 1 as its order, has the id `a draft`.
-async fn take_in_while_it_is_stored(fixture: &Fixture, number: i64, received: Received) -> Applied {
+/// Takes pages in while another transaction has stored order `number`, and ends that when it is waited
+/// for. The draft there, of version 1 as its order, has the id `draft of {number}`.
+async fn take_in_while_it_is_stored(
+    fixture: &Fixture,
+    number: i64,
+    pages: Vec<Received>,
+    end: &'static str,
+) -> Applied {
     let mut other = PgConnection::connect(&fixture.url()).await.unwrap();
     let pulled = format!(
         "begin; insert into orders (number, epoch, version, state, confirmed_sequence_nr, document,
             revision, missing_at_source, received_at, invoice_id, invoice_version,
             invoice_created_at, invoice_computed_at)
         select {number}, epoch, version, state, {number}, replace(document, '[1,', '[{number},'), 1,
-               false, received_at, 'a draft', 1, received_at, received_at
+               false, received_at, 'draft of {number}', 1, received_at, received_at
         from orders where number = 1"
     );
     sqlx::raw_sql(AssertSqlSafe(pulled)).execute(&mut other).await.unwrap();
-    let store = Arc::clone(&fixture.store);
-    let taking_in = tokio::spawn(async move { take_in(&store, &received).await });
+    let (store, mut pages) = (Arc::clone(&fixture.store), pages.into_iter());
+    let taking_in =
+        tokio::spawn(
+            async move { store.apply_all(&mut pages, &Random::from_os(), AT).await.unwrap() },
+        );
     let waiting = "select count(*) from pg_locks
         where not granted and transactionid = pg_current_xact_id()::xid";
     wait::until("it waits for the row", Duration::from_secs(30), async || {
@@ -334,6 +360,6 @@ async fn take_in_while_it_is_stored(fixture: &Fixture, number: i64, received: Re
     })
     .await;
     assert!(!taking_in.is_finished());
-    sqlx::raw_sql("commit").execute(&mut other).await.unwrap();
+    sqlx::raw_sql(end).execute(&mut other).await.unwrap();
     taking_in.await.unwrap()
 }
