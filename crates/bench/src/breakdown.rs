@@ -53,7 +53,7 @@ pub(crate) async fn measure(settings: Breakdown) -> Result<Section> {
     let (bodies, fetching) = fetch(&ordering.url()).await?;
     tell("fetch them over HTTP: read, serialise, transfer", fetching);
     let (pages, parsing) = parse(bodies)?;
-    tell("parse and check", parsing);
+    tell("parse and check, write what a copy keeps", parsing);
     servers.begin_counting().await?;
     let applying = apply(&pair.billing_url, pages).await?;
     tell("apply: orders, invoices and token, committed", applying);
