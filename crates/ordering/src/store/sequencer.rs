@@ -212,12 +212,12 @@ async fn stamp_at_once<B: Backend>(
     let sql = format!(
         "with state as materialized ( \
            select last_sequence_nr, history = {} as is_of_its_history from feed_state where id = 1{}), \
-         picked as ( \
-           select number from feed_positions \
-           where (select is_of_its_history from state) and {}), \
          numbered as ( \
-           select number, (select last_sequence_nr from state) + row_number() over () as sequence_nr \
-           from picked), \
+           select number, (select last_sequence_nr from state) + place as sequence_nr \
+           from unnest(array( \
+             select number from feed_positions \
+             where (select is_of_its_history from state) and {} \
+           )) with ordinality as picked (number, place)), \
          stamped as ({STAMP} returning feed_sequence_nr), \
          saved as ( \
            update feed_state set last_sequence_nr = given.newest, last_tick_at = $1 \
