@@ -1,7 +1,6 @@
 //! Taking in what ordering answered: orders, their invoices and the token, in one transaction and
 //! with the same number of statements for one order as for thousands, but for one look more when there
-//! are many. Pages that follow each other
-//! may share the transaction.
+//! are many. Pages that follow each other may share the transaction.
 //!
 //! It has to be right while another process takes in the same page, a deep link pulls one of its
 //! orders, and somebody approves an invoice. PostgreSQL runs all of it at READ COMMITTED, where

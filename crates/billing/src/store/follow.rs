@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use contract::order::Order;
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Batch, Result, query};
 use kit::random::Random;
@@ -30,7 +29,7 @@ pub(super) async fn follow<B: Backend>(
     let is_open = |stored: &Stored| stored.revision != INSERTED && !stored.has_draft;
     let open =
         received.orders.iter().filter(|order| stored.get(&order.number).is_some_and(is_open));
-    let open = open.map(Fit::order).collect::<Result<Vec<_>>>()?;
+    let open: Vec<_> = open.collect();
     if open.is_empty() {
         return Ok(false);
     }
@@ -42,7 +41,7 @@ pub(super) async fn follow<B: Backend>(
             let order_number = order.number;
             made.push(drafts::New { id: random.uuid(at), order_number, replaces });
         };
-        match effect(order, last.get(&order.number)) {
+        match effect(&order.order()?, last.get(&order.number)) {
             Effect::None => {}
             Effect::Create => make(None),
             Effect::Credit(invoice) => credited.push(&*invoice.id),
@@ -65,12 +64,11 @@ pub(super) async fn follow<B: Backend>(
 /// ids come from the clocks of several processes.
 async fn lock_last<B: Backend>(
     conn: &mut B::Connection,
-    orders: &[Order],
+    orders: &[&Fit],
 ) -> Result<HashMap<i64, Invoice>> {
-    let orders: Vec<_> = orders.iter().collect();
-    let mut last = lock::<B>(conn, &orders, "state = 'approved'").await?;
+    let mut last = lock::<B>(conn, orders, "state = 'approved'").await?;
     let others: Vec<_> =
-        orders.into_iter().filter(|order| !last.contains_key(&order.number)).collect();
+        orders.iter().filter(|order| !last.contains_key(&order.number)).copied().collect();
     let expired = "state = 'expired' and not exists (
                        select 1 from invoices as later
                        where later.order_number = of_order
@@ -86,7 +84,7 @@ async fn lock_last<B: Backend>(
 /// hundreds, and read them all.
 async fn lock<B: Backend>(
     conn: &mut B::Connection,
-    orders: &[&Order],
+    orders: &[&Fit],
     condition: &str,
 ) -> Result<HashMap<i64, Invoice>> {
     if orders.is_empty() {

@@ -349,10 +349,10 @@ async fn take_in_while_it_is_stored(
     );
     sqlx::raw_sql(AssertSqlSafe(pulled)).execute(&mut other).await.unwrap();
     let (store, mut pages) = (Arc::clone(&fixture.store), pages.into_iter());
-    let taking_in =
-        tokio::spawn(
-            async move { store.apply_all(&mut pages, &Random::from_os(), AT).await.unwrap() },
-        );
+    let taking_in = tokio::spawn(async move {
+        let random = Random::from_os();
+        store.apply_all(&mut pages, &random, AT).await.unwrap()
+    });
     let waiting = "select count(*) from pg_locks
         where not granted and transactionid = pg_current_xact_id()::xid";
     wait::until("it waits for the row", Duration::from_secs(30), async || {
