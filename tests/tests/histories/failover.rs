@@ -11,19 +11,13 @@ use testkit::wait;
 use crate::SOON;
 use crate::scene::{Scene, live_invoice};
 
-/// Confirms the draft, and holds it so that it has no place in the feed while this session is open.
+/// Confirms the draft, which has no place in the feed while this session is open: it holds the counter.
 async fn confirm_and_hold(scene: &Scene, url: &str) -> PgConnection {
-    let mut sequencer = PgConnection::connect(url).await.unwrap();
     let mut holder = PgConnection::connect(url).await.unwrap();
-    // Nothing is stamped until the order is held.
     let lock = "begin; select last_sequence_nr from feed_state for update";
-    sqlx::raw_sql(lock).execute(&mut sequencer).await.unwrap();
+    sqlx::raw_sql(lock).execute(&mut holder).await.unwrap();
     let draft = scene.change(scene.shared.draft, "anew", 4).await;
     scene.ordering.confirm(draft.number, None).await.unwrap();
-    sqlx::raw_sql("begin").execute(&mut holder).await.unwrap();
-    let hold = sqlx::query("select number from feed_positions where number = $1 for update");
-    hold.bind(draft.number).fetch_one(&mut holder).await.unwrap();
-    sequencer.close().await.unwrap();
     holder
 }
 

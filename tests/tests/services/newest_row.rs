@@ -30,7 +30,8 @@ async fn a_change_of_the_newest_row_arrives_and_maximum_plus_one_would_lose_it()
     let mut change = connection.begin().await.unwrap();
     let sql = "update orders set note = 'changed', version = version + 1 where number = $1";
     sqlx::query(sql).bind(newest.number).execute(&mut *change).await.unwrap();
-    let sql = "select max(feed_sequence_nr) + 1 from feed_positions where unstamped_since is null";
+    let sql = "select max(feed_sequence_nr) + 1 from feed_places \
+        where number not in (select number from feed_queue)";
     let from_the_table: i64 = sqlx::query_scalar(sql).fetch_one(&mut *change).await.unwrap();
     change.commit().await.unwrap();
 

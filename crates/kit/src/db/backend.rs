@@ -70,11 +70,6 @@ pub trait Backend:
     /// another one holds instead of waiting for it. Empty on SQLite, where no other can hold any.
     const SKIP_LOCKED: &'static str;
 
-    /// Makes the transaction's statements fail with [`super::Error::is_lock_timeout`] when another
-    /// transaction holds a row for longer than 200 ms. Does nothing on SQLite, where no other can
-    /// hold any.
-    const LIMIT_LOCK_WAITS: &'static str;
-
     /// Whether rows on their way through a statement hold only references to large texts, so that none is
     /// copied where they are put aside to be sorted or added up: `PostgreSQL` keeps texts of more than 2 KB
     /// beside the row.
@@ -98,6 +93,11 @@ pub trait Backend:
     /// negative values, whatever statistics say or do not say about the table: a table that has just
     /// been filled would else be read whole.
     fn rows_by_key(table: &str, key: &str, place: &str) -> String;
+
+    /// In a `from`, behind a table: for each row of that one, the rows of `table` for which `condition` on
+    /// both of them holds, the first `limit` by `key`, an index. All of them where the rows are made one by
+    /// one as they are asked for.
+    fn join_in_order(table: &str, condition: &str, key: &str, limit: &str) -> String;
 
     /// Reads the text at `place`, from 0, where it lies.
     fn text_at(row: &Self::Row, place: usize) -> Result<Option<&str>, sqlx::Error>;
@@ -132,7 +132,6 @@ impl Backend for Sqlite {
     const BEGIN_SNAPSHOT: &'static str = "BEGIN";
     const FOR_UPDATE: &'static str = "";
     const SKIP_LOCKED: &'static str = "";
-    const LIMIT_LOCK_WAITS: &'static str = "select 1";
     const PASSES_TEXTS_BY_REFERENCE: bool = false;
     const WRITES_IN_WITH: bool = false;
     const HISTORY: &'static str = "''";
@@ -143,6 +142,10 @@ impl Backend for Sqlite {
             "(select value ->> 0 as number from json_each($1)) as batch \
              cross join {table} as found on found.{key} = batch.number"
         )
+    }
+
+    fn join_in_order(table: &str, condition: &str, _: &str, _: &str) -> String {
+        format!("cross join {table} on {condition}")
     }
 
     fn text_at(row: &Self::Row, place: usize) -> Result<Option<&str>, sqlx::Error> {
@@ -188,7 +191,6 @@ impl Backend for Postgres {
     const BEGIN_SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     const FOR_UPDATE: &'static str = " for no key update";
     const SKIP_LOCKED: &'static str = " for no key update skip locked";
-    const LIMIT_LOCK_WAITS: &'static str = "set local lock_timeout = '200ms'";
     const PASSES_TEXTS_BY_REFERENCE: bool = true;
     const WRITES_IN_WITH: bool = true;
     // The name of the log file that is being written begins with the timeline. The control file
@@ -208,6 +210,14 @@ impl Backend for Postgres {
                select * from {table} \
                where {key} = batch.number and {place} between 0 and {} offset 0) as found",
             i64::MAX
+        )
+    }
+
+    fn join_in_order(table: &str, condition: &str, key: &str, limit: &str) -> String {
+        // What is sorted behind it is sorted run by run, and a run may be as long as the table.
+        format!(
+            "cross join lateral ( \
+               select * from {table} where {condition} order by {key} limit {limit}) as {table}"
         )
     }
 

@@ -50,12 +50,6 @@ impl Error {
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
-
-    /// Whether another transaction held a row for longer than this one wanted to wait.
-    pub fn is_lock_timeout(&self) -> bool {
-        let Self::Unavailable(sqlx::Error::Database(error)) = self else { return false };
-        error.code().as_deref() == Some(LOCK_TIMEOUT)
-    }
 }
 
 impl From<sqlx::Error> for Error {

@@ -5,9 +5,9 @@
 //! columns are put together again. Only its place in the feed is not in it, because the sequencer
 //! gives that later; a page puts it in.
 //!
-//! Each writing of an order, whoever does it, raises the revision of its place (a trigger sees to it), and
-//! a document says of which revision it is. One that is of an earlier revision, because somebody else
-//! has written the order, counts no more: a page then puts the order together by itself.
+//! Each writing of an order, whoever does it, appends a change to the feed (a trigger sees to it), and a
+//! document says of which change it is. One that is of an earlier change than the order's last, because
+//! somebody else has written the order, counts no more: a page then puts the order together by itself.
 
 use contract::feed::SequenceNr;
 use contract::order::Order;
@@ -37,11 +37,13 @@ pub(super) async fn write<B: Backend>(
         .int("number", exposed.iter().map(|order| order.number))
         .text("document", exposed.iter().map(|order| unstamped(order)));
     let sql = format!(
-        "insert into feed_documents (number, revision, document) \
-         select batch.number, feed_positions.revision, document \
-         from {} cross join feed_positions where feed_positions.number = batch.number \
+        "insert into feed_documents (number, change_id, document) \
+         select number, \
+           (select max(change_id) from feed_changes where feed_changes.number = batch.number), \
+           document \
+         from {} where true \
          on conflict (number) do update \
-           set revision = excluded.revision, document = excluded.document",
+           set change_id = excluded.change_id, document = excluded.document",
         batch.table::<B>(1)
     );
     let upsert = query::<B>(AssertSqlSafe(sql)).bind_batch(batch);

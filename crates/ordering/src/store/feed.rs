@@ -19,8 +19,7 @@ pub(super) async fn status<B: Backend>(
 ) -> Result<FeedStatus> {
     let state = epochs::state::<B>(conn).await?;
     let oldest = unstamped_since::<B>(conn).await?;
-    let waiting =
-        "select count(*) as unstamped from feed_positions where unstamped_since is not null";
+    let waiting = "select count(distinct number) as unstamped from feed_queue";
     let row = query::<B>(waiting).fetch_one(conn).await?;
     Ok(FeedStatus {
         feed_id: state.identity.feed_id,
@@ -39,10 +38,9 @@ pub(super) async fn status<B: Backend>(
 pub(super) async fn unstamped_since<B: Backend>(
     conn: &mut B::Connection,
 ) -> Result<Option<Timestamp>> {
-    let oldest = "select unstamped_since from feed_positions where unstamped_since is not null \
-        order by unstamped_since limit 1";
+    let oldest = "select waiting_since from feed_queue order by change_id limit 1";
     let row = query::<B>(oldest).fetch_optional(conn).await?;
-    row.map(|row| Ok(Timestamp::from_micros(row.get("unstamped_since")?))).transpose()
+    row.map(|row| Ok(Timestamp::from_micros(row.get("waiting_since")?))).transpose()
 }
 
 /// The page after `token`, of a provider in this `role`.
@@ -146,33 +144,49 @@ async fn rows_after<B: Backend>(
     max_bytes: usize,
 ) -> Result<Vec<Row<B>>> {
     let after = token.map_or(SequenceNr::BEGINNING, |token| token.sequence_nr);
+    // A made-up one would be too large to be added to; it is refused, whatever is read.
+    let after = after.0.min(i64::MAX / 2);
     let (carried, document) = if B::PASSES_TEXTS_BY_REFERENCE {
         ("document", "carried")
     } else {
         let again = "(select document from feed_documents \
-            where feed_documents.number = sized.number and revision = carried)";
-        ("feed_positions.revision", again)
+            where feed_documents.number = sized.number and change_id = carried)";
+        ("feed_documents.change_id", again)
     };
+    let changes = B::join_in_order(
+        "feed_changes",
+        "change_id >= first_change_id \
+           + case when first_sequence_nr > $1 then 0 else $1 + 1 - first_sequence_nr end \
+         and change_id < first_change_id + length",
+        "change_id",
+        "$2",
+    );
     let sql = format!(
-        "select place, number, document, feed_id, epoch, last_sequence_nr, last_tick_at \
+        "select first_sequence_nr + offset_in_run as place, number, {document} as document, \
+           feed_id, epoch, last_sequence_nr, last_tick_at \
          from feed_state left join ( \
-           select place, number, {document} as document from ( \
-             select place, number, carried, sum(bytes) over ( \
-               order by place rows between unbounded preceding and 2 preceding) as bytes_before \
+           select *, sum(bytes) over (order by first_sequence_nr, offset_in_run \
+               rows between unbounded preceding and 2 preceding) as bytes_before \
+           from ( \
+             select first_sequence_nr, offset_in_run, behind.number, {carried} as carried, \
+               octet_length(document) as bytes \
              from ( \
-               select feed_sequence_nr as place, feed_positions.number, {carried} as carried, \
-                 octet_length(document) as bytes \
-               from feed_positions left join feed_documents \
-                 on feed_documents.number = feed_positions.number \
-                   and feed_documents.revision = feed_positions.revision \
-               where feed_sequence_nr > $1 order by feed_sequence_nr limit $2 \
-             ) as behind \
-           ) as sized where coalesce(bytes_before, 0) <= $3 \
-         ) as found on true \
+               select first_sequence_nr, change_id - first_change_id as offset_in_run, number, change_id \
+               from feed_runs {changes} \
+               where first_sequence_nr >= ( \
+                 select coalesce(max(first_sequence_nr), 0) from feed_runs \
+                 where first_sequence_nr <= $1 + 1) \
+               order by first_sequence_nr, change_id limit $2 \
+             ) as behind left join feed_documents \
+               on feed_documents.number = behind.number \
+                 and (feed_documents.change_id = behind.change_id or feed_documents.change_id = ( \
+                   select max(change_id) from feed_changes where feed_changes.number = behind.number)) \
+           ) as found \
+         ) as sized on coalesce(bytes_before, 0) <= $3 \
          where id = 1"
     );
     query::<B>(AssertSqlSafe(sql))
-        .bind(after.0)
+        .bind(after)
         .bind(limit.saturating_add(1))
         .bind(i64::try_from(max_bytes).unwrap_or(i64::MAX))
         .fetch_all(conn)

@@ -20,8 +20,8 @@ use super::history::parse_state;
 /// whichever there is. For all others the `case` makes the key null, which costs no look into the
 /// index.
 pub(super) const SELECT: &str = "select o.number, o.state, o.version, \
-      coalesce((select feed_sequence_nr from feed_positions p \
-        where p.number = o.number and p.unstamped_since is null), -1) as confirmed_sequence_nr, \
+      coalesce((select feed_sequence_nr from feed_places where feed_places.number = o.number \
+        order by change_id desc limit 1), -1) as confirmed_sequence_nr, \
       o.customer_id, coalesce(o.customer_name, c.name) as name, \
       coalesce(o.customer_email, c.email) as email, \
       coalesce(o.customer_address_line1, c.address_line1) as address_line1, \

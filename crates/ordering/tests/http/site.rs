@@ -145,18 +145,17 @@ async fn a_silent_sequencer_makes_the_service_unready() {
 async fn a_change_that_gets_no_number_makes_the_service_unready() {
     let app = App::postgres().await;
     app.confirmed().await;
-    app.clock.advance(LIMITS.unstamped_age);
-    // Alive, but passing over an order that somebody holds.
-    let mut holder = app.outsider().await;
-    let held = "begin; update orders set note = note";
-    sqlx::raw_sql(held).execute(&mut holder).await.unwrap();
     app.tick().await;
+    // Written now, and committed by somebody who takes their time.
+    let mut writer = app.outsider().await;
+    sqlx::raw_sql("begin; update orders set note = note").execute(&mut writer).await.unwrap();
+    app.clock.advance(LIMITS.unstamped_age);
+    app.tick().await;
+    sqlx::raw_sql("commit").execute(&mut writer).await.unwrap();
     assert_eq!(app.get("/health/ready").await.status, StatusCode::OK, "as long is allowed");
     app.clock.advance(Duration::from_secs(1));
-    app.tick().await;
     let problem = app.get("/health/ready").await.problem(ProblemCode::Unavailable);
     assert!(problem.detail.contains("61 s"), "{}", problem.detail);
-    sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
     app.tick().await;
     assert_eq!(app.get("/health/ready").await.status, StatusCode::OK);
 }

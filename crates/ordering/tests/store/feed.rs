@@ -265,12 +265,12 @@ async fn the_status_tells_what_waits(fixture: Fixture) {
     fixture.replace(early, &input, at(6)).await;
     assert_eq!(status().await, (0, 2, Some(18.0), None));
     fixture.store.stamp(1, at(7)).await.unwrap();
-    assert_eq!(status().await, (1, 1, Some(15.0), Some(at(7))));
+    assert_eq!(status().await, (1, 2, Some(15.0), Some(at(7))));
     fixture.store.stamp(1, at(8)).await.unwrap();
-    assert_eq!(status().await, (2, 0, None, Some(at(8))));
-    // Stamped and changed again, it waits since then.
-    fixture.replace(early, &bolts(), at(12)).await;
-    assert_eq!(status().await, (2, 1, Some(8.0), Some(at(8))));
+    // Its first change has its number, the second waits since it was made.
+    assert_eq!(status().await, (2, 1, Some(14.0), Some(at(8))));
+    fixture.store.stamp(1, at(9)).await.unwrap();
+    assert_eq!(status().await, (3, 0, None, Some(at(9))));
 }
 
 fn token(page: &FeedPage, sequence_nr: i64) -> ContinuationToken {

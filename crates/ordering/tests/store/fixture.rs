@@ -87,10 +87,12 @@ impl Fixture {
 
     /// Every row of every table, as it stands.
     pub(crate) async fn dump(&self) -> Vec<String> {
-        const TABLES: [&str; 13] = [
+        const TABLES: [&str; 15] = [
             "customers",
             "orders",
-            "feed_positions",
+            "feed_changes",
+            "feed_queue",
+            "feed_runs",
             "order_lines",
             "order_versions",
             "feed_documents",
@@ -129,13 +131,13 @@ impl Fixture {
             Database::Sqlite(_) => &[
                 "delete from orders",
                 "insert or replace into orders select * from orders where number = 1001",
-                "delete from feed_positions",
+                "delete from feed_changes",
             ],
             Database::Postgres(_) => &[
                 "delete from orders",
                 "truncate orders cascade",
-                "delete from feed_positions",
-                "truncate feed_positions",
+                "delete from feed_changes",
+                "truncate feed_changes",
             ],
         }
     }

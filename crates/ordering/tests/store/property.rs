@@ -25,10 +25,11 @@ enum Step {
 }
 
 /// The tables that a scope writes; a statement on one of them may fail.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     "customers",
     "orders",
-    "feed_positions",
+    "feed_changes",
+    "feed_queue",
     "order_lines",
     "order_versions",
     "transactions",

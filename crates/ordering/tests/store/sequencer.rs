@@ -1,4 +1,4 @@
-//! The sequencer's stamp: one sequencer, and a writer that is in its way.
+//! The sequencer's stamp: one sequencer, and writers beside it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,19 +7,21 @@ use contract::feed::SequenceNr;
 use ordering::store::{Stamped, Store};
 use testkit::wait;
 
-use crate::fixture::{ALL, ANY_SIZE, Fixture, at, bolts, done, on_both_databases, page_of};
+use crate::fixture::{
+    ALL, ANY_SIZE, Fixture, Outsider, at, bolts, done, on_both_databases, page_of,
+};
 
 on_both_databases! {
     those_waiting_longest_come_first,
     a_batch_leaves_the_rest_for_the_next,
-    an_order_changed_while_it_waits_keeps_its_place,
+    an_order_changed_while_it_waits_gets_one_number,
+    an_order_changed_before_each_batch_has_its_turn,
+    runs_of_changes_are_continued,
     the_newest_order_changed_again_gets_a_newer_number,
     nothing_to_stamp_changes_nothing,
     an_idle_look_writes_nothing_and_is_told_all_the_same,
     an_earlier_version_is_refused,
     whoever_writes_an_exposed_order_lets_it_wait,
-    a_change_that_is_committed_late_is_found,
-    a_busy_sequencer_looks_now_and_then,
 }
 
 fn stamped(count: i64, last: i64) -> Stamped {
@@ -49,14 +51,62 @@ async fn a_batch_leaves_the_rest_for_the_next(fixture: Fixture) {
     assert_eq!(numbers, [1, 2, 3, 4, 5]);
 }
 
-async fn an_order_changed_while_it_waits_keeps_its_place(fixture: Fixture) {
+async fn an_order_changed_while_it_waits_gets_one_number(fixture: Fixture) {
     fixture.customer().await;
     let hot = fixture.confirmed().await.number;
     let other = fixture.draft().await.number;
     done(fixture.store.confirm_order(other, None, at(3)).await.unwrap());
     fixture.replace(hot, &bolts(), at(4)).await;
-    fixture.stamp_all().await;
-    assert_eq!(fixture.feed().await, [(hot, 1), (other, 2)]);
+    assert_eq!(fixture.store.stamp(ALL, at(5)).await.unwrap(), stamped(2, 2));
+    assert_eq!(fixture.feed().await, [(other, 1), (hot, 2)]);
+}
+
+/// Its change that has waited longest comes first, however many there are by then.
+async fn an_order_changed_before_each_batch_has_its_turn(fixture: Fixture) {
+    fixture.customer().await;
+    let hot = fixture.confirmed().await.number;
+    let others = [fixture.confirmed().await.number, fixture.confirmed().await.number];
+    for (batch, feed) in [
+        vec![(hot, 1)],
+        vec![(hot, 1), (others[0], 2)],
+        vec![(hot, 1), (others[0], 2), (others[1], 3)],
+        vec![(others[0], 2), (others[1], 3), (hot, 4)],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let when = at(3 + i64::try_from(batch).unwrap());
+        fixture.replace(hot, &bolts(), when).await;
+        assert_eq!(fixture.store.stamp(1, when).await.unwrap().count, 1);
+        assert_eq!(fixture.feed().await, feed);
+    }
+}
+
+/// One row for all of them; another one where a change in between is not there yet, or has gone.
+async fn runs_of_changes_are_continued(fixture: Fixture) {
+    fixture.customer().await;
+    let numbers = [
+        fixture.confirmed().await.number,
+        fixture.confirmed().await.number,
+        fixture.confirmed().await.number,
+    ];
+    let mut outsider = fixture.outsider().await;
+    let mut runs = async || {
+        let runs = "select first_sequence_nr || ' ' || first_change_id || ' ' || length from feed_runs \
+            order by first_sequence_nr";
+        outsider.texts(runs).await
+    };
+    for (count, expected) in [(1, "1 1 1"), (1, "1 1 2"), (1, "1 1 3")] {
+        assert_eq!(fixture.store.stamp(1, at(3)).await.unwrap().count, count);
+        assert_eq!(runs().await, [expected]);
+    }
+    // The fourth change is replaced by the sixth while both wait.
+    for number in [numbers[0], numbers[1], numbers[0], numbers[2]] {
+        fixture.replace(number, &bolts(), at(4)).await;
+    }
+    assert_eq!(fixture.store.stamp(ALL, at(5)).await.unwrap(), stamped(3, 6));
+    assert_eq!(runs().await, ["1 1 3", "4 5 3"]);
+    assert_eq!(fixture.feed().await, [(numbers[1], 4), (numbers[0], 5), (numbers[2], 6)]);
 }
 
 /// With "the table's maximum plus one" it would get its old number again, and nobody who has read
@@ -96,8 +146,7 @@ async fn an_idle_look_writes_nothing_and_is_told_all_the_same(fixture: Fixture) 
     assert_eq!(told(fixture.another().await).await, Some(at(10)), "which has not looked itself");
 }
 
-/// On SQLite no writer can hold a row while the sequencer works, so the following is for
-/// PostgreSQL alone.
+/// On SQLite nobody writes while the sequencer works, so the following is for PostgreSQL alone.
 const HOLD: &str = "begin; update orders set note = 'held' where number = ";
 
 /// Not empty when somebody waits for a lock.
@@ -105,37 +154,40 @@ const WAITS: &str = "select 'yes' from pg_locks l join pg_stat_activity a using 
     where not l.granted and a.datname = current_database()";
 
 #[tokio::test]
-async fn an_order_that_a_writer_holds_comes_next_time() {
+async fn what_is_committed_is_stamped_whoever_holds_the_order() {
     let fixture = Fixture::postgres().await;
     fixture.customer().await;
     let [held, free] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
     let mut writer = fixture.outsider().await;
     writer.execute(&format!("{HOLD}{held}")).await.unwrap();
-    assert_eq!(fixture.store.stamp(ALL, at(3)).await.unwrap(), stamped(1, 1));
-    assert_eq!(fixture.feed().await, [(free, 1)]);
+    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(2, 2));
+    fixture.replace(free, &bolts(), at(101)).await;
+    assert_eq!(fixture.store.stamp(ALL, at(101)).await.unwrap(), stamped(1, 3));
+    assert_eq!(fixture.feed().await, [(held, 1), (free, 3)]);
     writer.execute("commit").await.unwrap();
-    assert_eq!(fixture.store.stamp(ALL, at(3)).await.unwrap(), stamped(1, 2));
-    assert_eq!(fixture.feed().await, [(free, 1), (held, 2)]);
+    assert_eq!(fixture.store.stamp(ALL, at(102)).await.unwrap(), stamped(1, 4));
+    assert_eq!(fixture.feed().await, [(free, 3), (held, 4)]);
 }
 
+/// Nor does a writer wait for the sequencer: a stamp that is not committed yet holds no order.
 #[tokio::test]
-async fn a_writer_that_never_ends_delays_nobody_else_for_long() {
+async fn an_order_can_be_written_while_it_is_stamped() {
     let fixture = Fixture::postgres().await;
     fixture.customer().await;
-    let [held, free] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
-    let mut writer = fixture.outsider().await;
-    writer.execute(&format!("{HOLD}{held}")).await.unwrap();
-    // Long overdue, so it is waited for, in vain.
-    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(1, 1));
-    assert_eq!(fixture.feed().await, [(free, 1)]);
-    fixture.replace(free, &bolts(), at(100)).await;
-    assert_eq!(fixture.store.stamp(ALL, at(101)).await.unwrap(), stamped(1, 2));
-    writer.execute("rollback").await.unwrap();
-    assert_eq!(fixture.store.stamp(ALL, at(102)).await.unwrap(), stamped(1, 3));
+    let [kept, changed] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
+    let mut sequencer = fixture.outsider().await;
+    let begun = "begin; update feed_state set last_sequence_nr = 2; delete from feed_queue; \
+        insert into feed_runs values (1, 1, 2)";
+    sequencer.execute(begun).await.unwrap();
+    fixture.replace(changed, &bolts(), at(3)).await;
+    sequencer.execute("commit").await.unwrap();
+    assert_eq!(fixture.feed().await, [(kept, 1), (changed, 2)]);
+    assert_eq!(fixture.store.stamp(ALL, at(4)).await.unwrap(), stamped(1, 3));
+    assert_eq!(fixture.feed().await, [(kept, 1), (changed, 3)]);
 }
 
-/// What the statement saw before it had the counter is of the past: an order that the other sequencer
-/// has stamped, and one that a writer has changed.
+/// What the statement saw before it had the counter is of the past: a change that the other sequencer has
+/// stamped, and an order that a writer has changed once more.
 #[tokio::test]
 async fn a_stamp_that_waits_for_another_sequencer_goes_on_behind_it() {
     let fixture = Fixture::postgres().await;
@@ -146,7 +198,8 @@ async fn a_stamp_that_waits_for_another_sequencer_goes_on_behind_it() {
     let mut other = fixture.outsider().await;
     let begun = format!(
         "begin; update feed_state set last_sequence_nr = 2; \
-         update feed_positions set feed_sequence_nr = 2, unstamped_since = null where number = {theirs}"
+         delete from feed_queue where number = {theirs}; \
+         update feed_runs set length = length + 1"
     );
     other.execute(&begun).await.unwrap();
     let store = fixture.store.clone();
@@ -160,70 +213,12 @@ async fn a_stamp_that_waits_for_another_sequencer_goes_on_behind_it() {
     other.execute("commit").await.unwrap();
     assert_eq!(stamping.await.unwrap(), stamped(1, 3));
     assert_eq!(fixture.feed().await, [(first, 1), (theirs, 2), (ours, 3)]);
-    assert_eq!(fixture.store.stamp(ALL, at(3)).await.unwrap(), stamped(0, 3));
+    assert_eq!(fixture.store.stamp(ALL, at(3)).await.unwrap(), stamped(1, 4));
+    assert_eq!(fixture.feed().await, [(first, 1), (theirs, 2), (ours, 4)]);
+    assert_eq!(fixture.store.stamp(ALL, at(3)).await.unwrap(), stamped(0, 4));
 }
 
-/// The writer lets go only when it sees somebody wait: passing over the order would never stamp it.
-#[tokio::test]
-async fn an_overdue_order_is_waited_for() {
-    let fixture = Fixture::postgres().await;
-    fixture.customer().await;
-    let held = fixture.confirmed().await.number;
-    let mut writer = fixture.outsider().await;
-    // On a busy machine the wait may end just before the writer does; then both try again.
-    wait::until("an overdue order is stamped", Duration::from_secs(30), async || {
-        writer.execute(&format!("{HOLD}{held}")).await.unwrap();
-        let store = fixture.store.clone();
-        let stamping = tokio::spawn(async move { store.stamp(ALL, at(100)).await.unwrap() });
-        let mut seen = false;
-        while !seen && !stamping.is_finished() {
-            seen = !writer.texts(WAITS).await.is_empty();
-        }
-        if seen {
-            writer.execute("commit").await.unwrap();
-        }
-        let count = stamping.await.unwrap().count;
-        if !seen {
-            writer.execute("rollback").await.unwrap();
-        }
-        count == 1
-    })
-    .await;
-    assert_eq!(fixture.feed().await, [(held, 1)]);
-}
-
-/// One long transaction holds several overdue orders; another one is held whenever the sequencer
-/// looks, but lets go when it is waited for.
-#[tokio::test]
-async fn every_overdue_order_has_its_turn_to_be_waited_for() {
-    let fixture = Fixture::postgres().await;
-    fixture.customer().await;
-    let mut held = fixture.outsider().await;
-    held.execute("begin").await.unwrap();
-    for _ in 0..6 {
-        let number = fixture.confirmed().await.number;
-        held.execute(&format!("update orders set note = 'held' where number = {number}"))
-            .await
-            .unwrap();
-    }
-    let restless = fixture.confirmed().await.number;
-    let mut writer = fixture.outsider().await;
-    let waits = "select 'yes' from pg_locks l join pg_stat_activity a using (pid) \
-                 join pg_locks h on h.transactionid = l.transactionid and h.granted \
-                 where not l.granted and h.pid = pg_backend_pid()";
-    wait::until("the restless order is stamped", Duration::from_secs(30), async || {
-        writer.execute(&format!("{HOLD}{restless}")).await.unwrap();
-        let store = fixture.store.clone();
-        let stamping = tokio::spawn(async move { store.stamp(ALL, at(100)).await.unwrap() });
-        while !stamping.is_finished() && writer.texts(waits).await.is_empty() {}
-        writer.execute("commit").await.unwrap();
-        stamping.await.unwrap().count == 1
-    })
-    .await;
-    assert_eq!(fixture.feed().await, [(restless, 1)]);
-}
-
-/// A process of an earlier version, which knows no places beside the orders.
+/// A process of an earlier version, which knows no changes beside the orders.
 async fn an_earlier_version_is_refused(fixture: Fixture) {
     fixture.customer().await;
     let number = fixture.confirmed().await.number;
@@ -269,32 +264,37 @@ async fn whoever_writes_an_exposed_order_lets_it_wait(fixture: Fixture) {
     assert_eq!(fixture.stamp_all().await, 3, "all but the draft");
 }
 
-/// What this process has committed is stamped without a look; what is older than the last look saw is
-/// found by the next one.
-async fn a_change_that_is_committed_late_is_found(fixture: Fixture) {
+/// Two orders that were stamped, and a change of the first that is written and not committed.
+async fn with_a_late_change() -> (Fixture, [i64; 2], Outsider) {
+    let fixture = Fixture::postgres().await;
     fixture.customer().await;
     let [late, other] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
-    assert_eq!(fixture.stamp_all().await, 2);
-    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(0, 2));
-    // Both are known to wait, and the one that is alone is found at once.
-    fixture.replace(late, &bolts(), at(50)).await;
+    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(2, 2));
+    let mut writer = fixture.outsider().await;
+    writer.execute(&format!("{HOLD}{late}")).await.unwrap();
+    fixture.replace(other, &bolts(), at(100)).await;
     assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(1, 3));
     assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(0, 3));
-    fixture.replace(late, &bolts(), at(50)).await;
+    (fixture, [late, other], writer)
+}
+
+/// What this process has committed is stamped without a look; what was written before the last look, and
+/// committed after it, is found by the next one.
+#[tokio::test]
+async fn a_change_that_is_committed_late_is_found() {
+    let (fixture, [late, other], mut writer) = with_a_late_change().await;
     fixture.replace(other, &bolts(), at(100)).await;
+    writer.execute("commit").await.unwrap();
     assert_eq!(fixture.store.stamp(ALL, at(101)).await.unwrap(), stamped(1, 4));
     assert_eq!(fixture.store.stamp(ALL, at(101)).await.unwrap(), stamped(1, 5));
     assert_eq!(fixture.feed().await, [(other, 4), (late, 5)]);
 }
 
-/// However many changes of its own keep it busy, it looks often enough for those that are overdue.
-async fn a_busy_sequencer_looks_now_and_then(fixture: Fixture) {
-    fixture.customer().await;
-    let [late, busy] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
-    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(2, 2));
-    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(0, 2));
-    let sql = format!("update orders set note = 'late' where number = {late}");
-    fixture.outsider().await.execute(&sql).await.unwrap();
+/// However many changes of its own keep it busy, it looks often enough for those of others.
+#[tokio::test]
+async fn a_busy_sequencer_looks_now_and_then() {
+    let (fixture, [_, busy], mut writer) = with_a_late_change().await;
+    writer.execute("commit").await.unwrap();
     for (second, count) in [(101, 1), (102, 1), (103, 2)] {
         fixture.replace(busy, &bolts(), at(second)).await;
         assert_eq!(fixture.store.stamp(ALL, at(second)).await.unwrap().count, count, "{second}");

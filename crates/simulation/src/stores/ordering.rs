@@ -87,12 +87,19 @@ impl OrderingStore {
         let before = self.inner.orders(&OrderFilter::default(), ALL).await?;
         let outcome = self.inner.commit(scope, key, at).await?;
         for order in before.iter().filter(|order| order.confirmed_sequence_nr.0 > 0) {
-            self.sql(&format!(
-                "update feed_positions set unstamped_since = null \
-                 where feed_sequence_nr = {} and number = {}",
-                order.confirmed_sequence_nr, order.number
-            ))
-            .await;
+            let queued = format!("from feed_queue where number = {}", order.number);
+            for sql in [
+                format!(
+                    "delete from feed_changes where change_id in (select previous_change_id {queued})"
+                ),
+                format!(
+                    "update feed_changes set change_id = (select previous_change_id {queued}) \
+                     where number in (select number {queued})"
+                ),
+                format!("delete {queued}"),
+            ] {
+                self.sql(&sql).await;
+            }
         }
         Ok(outcome)
     }
@@ -164,9 +171,9 @@ impl Store for OrderingStore {
         let call = async {
             if self.broken == Some(Rule::NumbersFromCounter) {
                 self.sql(
-                    "update feed_state set last_sequence_nr = (select \
-                     coalesce(max(feed_sequence_nr), 0) from feed_positions \
-                     where unstamped_since is null)",
+                    "update feed_state set last_sequence_nr = ( \
+                       select coalesce(max(feed_sequence_nr), 0) from feed_places \
+                       where number not in (select number from feed_queue))",
                 )
                 .await;
             }
