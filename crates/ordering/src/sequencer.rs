@@ -23,12 +23,15 @@ use crate::http::feed::{PAGES_READ, PAGES_SERVED};
 use crate::news::News;
 use crate::store::{Begun, EpochReason, Stamped, Store};
 
-/// How many orders one transaction stamps: it holds the counter, and their places, for less than a
-/// tenth of a second. With fewer of them, waiting for commits takes a notable part of stamping many.
+/// How many changes one transaction stamps: it holds the counter for less than a tenth of a second. With
+/// fewer of them, waiting for commits takes a notable part of stamping many.
 const BATCH: i64 = 8_000;
 
 /// How often what waits is counted for the metrics.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How often runs of numbers that nothing has any more are forgotten: few come to be in that time.
+const TIDY_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Gives committed changes their numbers, in batches.
 pub struct Sequencer {
@@ -103,6 +106,15 @@ impl Sequencer {
         metrics::gauge!("ordering_epoch").set(gauge_value(status.epoch.0));
     }
 
+    /// Forgets what is of no more use.
+    async fn tidy(&self) {
+        if let Err(error) = self.store.forget_empty_runs().await {
+            // The next time will do as well; what keeps it from it shows elsewhere.
+            let error = telemetry::chain(&error);
+            tracing::debug!(error, "empty runs of numbers stay for now");
+        }
+    }
+
     /// Stamps until `shutdown`. A full batch is followed by the next at once; otherwise it waits
     /// for the bell or the interval. While the database is away it goes on trying.
     ///
@@ -112,6 +124,8 @@ impl Sequencer {
         begin_metrics();
         let mut measuring = interval(MEASURE_INTERVAL);
         measuring.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tidying = interval(TIDY_INTERVAL);
+        tidying.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
         while !shutdown.is_cancelled() {
             let more = match self.tick().await {
@@ -125,7 +139,7 @@ impl Sequencer {
                 Err(error) => {
                     // Said once, not every second of an outage.
                     if !failing {
-                        let error = kit::telemetry::chain(&error);
+                        let error = telemetry::chain(&error);
                         tracing::error!(error, "the sequencer cannot stamp, trying on");
                     }
                     failing = true;
@@ -144,6 +158,7 @@ impl Sequencer {
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 _ = measuring.tick() => self.measure().await,
+                _ = tidying.tick() => self.tidy().await,
                 // An outage is not hurried by more changes.
                 () = self.bell.0.notified(), if !failing => {}
                 () = tokio::time::sleep(self.interval) => {}

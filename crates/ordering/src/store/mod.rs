@@ -78,11 +78,13 @@ pub trait Store: FeedReader {
     /// What happened to an order, oldest first.
     async fn history(&self, number: i64) -> Result<Vec<HistoryEntry>>;
 
-    /// Gives up to `limit` committed, exposed orders that are at −1 the next numbers of the
-    /// counter, those waiting longest first. Begins a new epoch before, when the database is in
-    /// another history than the one that its epoch names. Changes that this process has committed
-    /// need not be looked for first.
+    /// Gives up to `limit` committed changes of exposed orders that are at −1 the next numbers of the
+    /// counter, the oldest first. Begins a new epoch before, when the database is in another history
+    /// than the one that its epoch names. Changes that this process has committed need not be looked
+    /// for first.
     async fn stamp(&self, limit: i64, at: Timestamp) -> Result<Stamped>;
+    /// Forgets what is only kept about numbers that no order has any more; how many runs of them.
+    async fn forget_empty_runs(&self) -> Result<u64>;
 
     /// Which provider this is, and its current history.
     async fn identity(&self) -> Result<FeedIdentity>;
@@ -179,7 +181,7 @@ pub struct Entity {
 /// What the sequencer did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stamped {
-    /// How many orders were given a number.
+    /// How many numbers were given: of several changes of one order, the last one got one.
     pub count: i64,
     /// The newest number given, now or before.
     pub last: SequenceNr,

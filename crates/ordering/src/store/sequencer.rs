@@ -296,3 +296,15 @@ async fn note_run<B: Backend>(
     }
     Ok(())
 }
+
+/// Forgets runs of which no change is in the feed any more, as all were replaced: else there would be more
+/// of them with each year, for the pages to step over. The newest run stays, which may be continued.
+///
+/// No lock is needed: no change ever comes into a run but with a stamp that begins or continues it.
+pub(super) async fn forget_empty_runs<B: Backend>(conn: &mut B::Connection) -> Result<u64> {
+    let delete = "delete from feed_runs \
+        where first_sequence_nr < (select max(first_sequence_nr) from feed_runs) \
+          and not exists (select 1 from feed_changes \
+            where change_id >= first_change_id and change_id < first_change_id + length)";
+    query::<B>(delete).execute(conn).await
+}

@@ -126,6 +126,10 @@ impl<B: Backend> Store for SqlStore<B> {
         sequencer::stamp(&self.db, &self.memory, limit, at).await
     }
 
+    async fn forget_empty_runs(&self) -> Result<u64> {
+        sequencer::forget_empty_runs::<B>(&mut *self.db.writer_by_index().await?).await
+    }
+
     async fn identity(&self) -> Result<FeedIdentity> {
         Ok(epochs::state::<B>(&mut *self.db.reader().await?).await?.identity)
     }

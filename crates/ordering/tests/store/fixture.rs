@@ -160,6 +160,13 @@ impl Fixture {
         done(self.store.replace_order(number, &IfMatch::Any, input, when).await.unwrap())
     }
 
+    /// The runs of numbers: the first number, the first change, and the length of each.
+    pub(crate) async fn runs(&self) -> Vec<String> {
+        let runs = "select first_sequence_nr || ' ' || first_change_id || ' ' || length \
+            from feed_runs order by first_sequence_nr";
+        self.outsider().await.texts(runs).await
+    }
+
     /// Stamps until nothing is left; how many.
     pub(crate) async fn stamp_all(&self) -> i64 {
         self.store.stamp(ALL, at(10)).await.unwrap().count

@@ -17,6 +17,7 @@ on_both_databases! {
     an_order_changed_while_it_waits_gets_one_number,
     an_order_changed_before_each_batch_has_its_turn,
     runs_of_changes_are_continued,
+    runs_without_changes_are_forgotten,
     the_newest_order_changed_again_gets_a_newer_number,
     nothing_to_stamp_changes_nothing,
     an_idle_look_writes_nothing_and_is_told_all_the_same,
@@ -90,12 +91,7 @@ async fn runs_of_changes_are_continued(fixture: Fixture) {
         fixture.confirmed().await.number,
         fixture.confirmed().await.number,
     ];
-    let mut outsider = fixture.outsider().await;
-    let mut runs = async || {
-        let runs = "select first_sequence_nr || ' ' || first_change_id || ' ' || length from feed_runs \
-            order by first_sequence_nr";
-        outsider.texts(runs).await
-    };
+    let runs = async || fixture.runs().await;
     for (count, expected) in [(1, "1 1 1"), (1, "1 1 2"), (1, "1 1 3")] {
         assert_eq!(fixture.store.stamp(1, at(3)).await.unwrap().count, count);
         assert_eq!(runs().await, [expected]);
@@ -107,6 +103,30 @@ async fn runs_of_changes_are_continued(fixture: Fixture) {
     assert_eq!(fixture.store.stamp(ALL, at(5)).await.unwrap(), stamped(3, 6));
     assert_eq!(runs().await, ["1 1 3", "4 5 3"]);
     assert_eq!(fixture.feed().await, [(numbers[1], 4), (numbers[0], 5), (numbers[2], 6)]);
+}
+
+/// All but the newest one, which is continued.
+async fn runs_without_changes_are_forgotten(fixture: Fixture) {
+    fixture.customer().await;
+    let [one, two] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
+    assert_eq!(fixture.stamp_all().await, 2);
+    // Each time the first change is replaced while it waits, and a new run begins behind it.
+    for _ in 0..2 {
+        for number in [one, two, one, two] {
+            fixture.replace(number, &bolts(), at(4)).await;
+        }
+        assert_eq!(fixture.stamp_all().await, 2);
+    }
+    assert_eq!(fixture.runs().await, ["1 1 2", "3 5 2", "5 9 2"]);
+    let feed = fixture.feed().await;
+    assert_eq!(fixture.store.forget_empty_runs().await.unwrap(), 2);
+    assert_eq!(fixture.runs().await, ["5 9 2"]);
+    assert_eq!(fixture.feed().await, feed);
+    fixture.replace(one, &bolts(), at(5)).await;
+    assert_eq!(fixture.store.stamp(ALL, at(11)).await.unwrap(), stamped(1, 7));
+    assert_eq!(fixture.store.forget_empty_runs().await.unwrap(), 0);
+    assert_eq!(fixture.runs().await, ["5 9 3"]);
+    assert_eq!(fixture.feed().await, [(two, 6), (one, 7)]);
 }
 
 /// With "the table's maximum plus one" it would get its old number again, and nobody who has read

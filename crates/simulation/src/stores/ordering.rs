@@ -187,6 +187,10 @@ impl Store for OrderingStore {
         self.pass("stamp", call).await
     }
 
+    async fn forget_empty_runs(&self) -> Result<u64> {
+        self.pass("forget runs", self.inner.forget_empty_runs()).await
+    }
+
     async fn identity(&self) -> Result<FeedIdentity> {
         self.pass("identity", self.inner.identity()).await
     }
