@@ -134,7 +134,7 @@ impl Sequencer {
                         tracing::info!("the sequencer goes on");
                     }
                     failing = false;
-                    stamped.count >= BATCH
+                    stamped.is_full
                 }
                 Err(error) => {
                     // Said once, not every second of an outage.

@@ -2,6 +2,9 @@
 -- its change and never touches what the sequencer reads; a stamp deletes from the queue and writes down
 -- which run of changes got which run of numbers, in one row for thousands as a rule.
 
+-- Nobody writes meanwhile what would be left behind.
+lock table orders, feed_positions, feed_state in access exclusive mode;
+
 -- The changes that the feed shows: the last one of each exposed order, and, while it waits for its number,
 -- the one that was stamped last before it.
 create table feed_changes (
@@ -79,18 +82,33 @@ drop table feed_positions;
 -- Whoever writes an exposed order, and whatever they write, the same statement appends a change of it,
 -- which waits for its number. What was appended before this very statement is the change before: nobody
 -- else has written the order since.
-create function append_changes() returns trigger language plpgsql as $$
+--
+-- A session plans these statements once, for the rows and the table of that moment, which may be few: so
+-- nothing is joined, and the change before is looked up by its index whatever the planner thinks.
+create function append_changes() returns trigger language plpgsql set enable_seqscan = off as $$
 begin
-    with appended as (
-        insert into feed_changes (number)
-        select number from written where confirmed_at is not null order by number
-        returning change_id, number
-    )
-    insert into feed_queue (change_id, number, previous_change_id, waiting_since)
-    select change_id, number,
-        (select max(change_id) from feed_changes where feed_changes.number = appended.number),
-        changed_at
-    from appended join written using (number);
+    if tg_op = 'INSERT' then
+        with changed as materialized (
+            select nextval('feed_changes_change_id_seq') as change_id, number, changed_at
+            from (select * from written where confirmed_at is not null order by number) as written
+        ), appended as (
+            insert into feed_changes (change_id, number) select change_id, number from changed
+        )
+        insert into feed_queue (change_id, number, waiting_since)
+        select change_id, number, changed_at from changed;
+    else
+        with changed as materialized (
+            select nextval('feed_changes_change_id_seq') as change_id, number, changed_at
+            from (select * from written where confirmed_at is not null order by number) as written
+        ), appended as (
+            insert into feed_changes (change_id, number) select change_id, number from changed
+        )
+        insert into feed_queue (change_id, number, previous_change_id, waiting_since)
+        select change_id, number,
+            (select max(change_id) from feed_changes where feed_changes.number = changed.number),
+            changed_at
+        from changed;
+    end if;
     return null;
 end
 $$;
@@ -101,11 +119,10 @@ create trigger orders_append_updated after update on orders referencing new tabl
     for each statement execute function append_changes();
 
 -- An order whose last change is gone would be told to nobody.
-create function refuse_last_change() returns trigger language plpgsql as $$
+create function refuse_last_change() returns trigger language plpgsql set enable_seqscan = off as $$
 begin
-    if exists (select from gone where not exists (
-            select from feed_changes
-            where feed_changes.number = gone.number and feed_changes.change_id > gone.change_id)) then
+    if exists (select from gone where change_id > coalesce(
+            (select max(change_id) from feed_changes where feed_changes.number = gone.number), 0)) then
         raise exception 'the last change of an order is never physically deleted'
             using errcode = 'restrict_violation';
     end if;
@@ -116,4 +133,8 @@ $$;
 create trigger feed_changes_keep_last after delete on feed_changes referencing old table as gone
     for each statement execute function refuse_last_change();
 create trigger feed_changes_no_truncate before truncate on feed_changes
+    for each statement execute function refuse_physical_delete();
+create trigger feed_queue_no_truncate before truncate on feed_queue
+    for each statement execute function refuse_physical_delete();
+create trigger feed_runs_no_truncate before truncate on feed_runs
     for each statement execute function refuse_physical_delete();

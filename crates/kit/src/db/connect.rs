@@ -32,7 +32,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// whatever statistics make the planner expect. What is off is only very dear, and would be reason enough
 /// to compile the statement or to let workers share it. As every plan of such a statement is alike, it is
 /// made once, and not for each number of rows anew, which takes longer than to read a few.
-const BY_INDEX: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; \
+const BY_INDEX: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
     SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; \
     SET max_parallel_workers_per_gather = 0; SET plan_cache_mode = force_generic_plan";
 /// How long a SQLite transaction waits for another process's.

@@ -9,6 +9,7 @@ pub mod etag;
 pub mod frame;
 pub mod health;
 pub mod list;
+mod measured;
 pub mod openapi;
 pub mod problem;
 pub mod read;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
 use contract::checksum::{ChecksumPage, DEFAULT_WIDTH, MAX_WIDTH};
@@ -206,10 +207,11 @@ impl Query {
         self.limit.unwrap_or(DEFAULT_PAGE_LIMIT)
     }
 
-    /// The address of the page behind this one.
-    fn next(&self, token: &ContinuationToken) -> String {
+    /// The address of the page behind this one, for `Link`.
+    fn next(&self, token: &ContinuationToken) -> HeaderValue {
         let limit = self.limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
-        format!("</feed/v1/orders?after={token}{limit}>; rel=\"next\"")
+        HeaderValue::try_from(format!("</feed/v1/orders?after={token}{limit}>; rel=\"next\""))
+            .expect("tokens are letters, digits and dashes")
     }
 }
 
@@ -249,14 +251,21 @@ async fn read(state: &AppState, query: &Query) -> Result<Answer> {
 
 fn reply(page: ReadyPage, query: &Query, headers: &HeaderMap) -> Response {
     metrics::counter!(PAGES_SERVED).increment(1);
-    let tag = page.etag;
-    let is_known = etag::is_known(headers, &tag);
+    let is_known = page.etag.to_str().is_ok_and(|tag| etag::is_known(headers, tag));
     let next = query.next(&page.continuation_token);
-    let head = [(ETAG, tag), (LINK, next), (CACHE_CONTROL, NO_CACHE.to_owned())];
+    let body = if is_known { Body::empty() } else { Body::from(page.document) };
+    let mut response = Response::new(body);
     if is_known {
-        return (StatusCode::NOT_MODIFIED, head).into_response();
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
     }
-    (head, [(CONTENT_TYPE, "application/json")], page.document).into_response()
+    let head = response.headers_mut();
+    head.insert(ETAG, page.etag);
+    head.insert(LINK, next);
+    head.insert(CACHE_CONTROL, HeaderValue::from_static(NO_CACHE));
+    response
 }
 
 /// Why a token cannot be continued. History that was lost unannounced is announced first.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
+use axum::http::HeaderValue;
 use contract::feed::{ContinuationToken, FeedIdentity};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
@@ -45,7 +46,7 @@ pub(super) struct ReadyPage {
     pub(super) is_empty: bool,
     pub(super) has_more: bool,
     /// Weak: the same page compressed is other bytes.
-    pub(super) etag: String,
+    pub(super) etag: HeaderValue,
     pub(super) document: Bytes,
     /// The page behind it at the moment at which it was read: empty. `None` when there was more, or when
     /// it is empty itself.
@@ -60,7 +61,8 @@ impl From<Page> for ReadyPage {
             continuation_token: page.continuation_token,
             is_empty,
             has_more: page.has_more,
-            etag: format!("W/\"{:x}\"", Sha256::digest(&page.document)),
+            etag: HeaderValue::try_from(format!("W/\"{:x}\"", Sha256::digest(&page.document)))
+                .expect("digits and quotes may stand in a header"),
             document: Bytes::from(page.document),
             behind: behind.map(|page| Box::new(page.into())),
         }
@@ -213,7 +215,7 @@ mod tests {
             continuation_token: "abc-1-9".parse().unwrap(),
             is_empty: false,
             has_more,
-            etag: String::new(),
+            etag: HeaderValue::from_static("W/\"\""),
             document: Bytes::from(vec![b' '; bytes]),
             behind: None,
         })

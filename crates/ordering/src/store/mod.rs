@@ -183,6 +183,8 @@ pub struct Entity {
 pub struct Stamped {
     /// How many numbers were given: of several changes of one order, the last one got one.
     pub count: i64,
+    /// Whether it took as many changes as it was allowed to, so that more may wait.
+    pub is_full: bool,
     /// The newest number given, now or before.
     pub last: SequenceNr,
     /// The epoch that it had to begin first; `None` as a rule.

@@ -96,7 +96,7 @@ pub(super) async fn stamp<B: Backend>(
     let look = look::<B>(&mut *db.reader_by_index().await?).await?;
     memory.note(&look, at);
     if !look.is_any_waiting && look.is_of_its_history {
-        return Ok(Stamped { count: 0, last: look.last, begun: None });
+        return Ok(Stamped { count: 0, is_full: false, last: look.last, begun: None });
     }
     stamp_waiting(db, memory, limit, at).await
 }
@@ -140,27 +140,20 @@ async fn stamp_waiting<B: Backend>(
     at: Timestamp,
 ) -> Result<Stamped> {
     let batch = Batch { floor: memory.floor.load(Ordering::Relaxed), limit, at };
-    let at_once = match B::WRITES_IN_WITH {
-        true => batch.stamp_at_once::<B>(&mut *db.writer_by_index().await?).await?,
-        false => None,
-    };
+    let at_once = batch.stamp_at_once::<B>(&mut *db.writer_by_index().await?).await?;
     let stamped = if let Some(stamped) = at_once {
         stamped
     } else {
         let mut tx = db.begin_by_index().await?;
         let (state, begun) = epochs::lock_current::<B>(&mut tx, at).await?;
-        let at_once = match B::WRITES_IN_WITH {
-            true => batch.stamp_at_once::<B>(&mut tx).await?,
-            false => None,
-        };
-        let stamped = match at_once {
+        let stamped = match batch.stamp_at_once::<B>(&mut tx).await? {
             Some(stamped) => stamped,
             None => batch.stamp_alone::<B>(&mut tx, state.last).await?,
         };
         tx.commit().await?;
         Stamped { begun, ..stamped }
     };
-    if stamped.count >= limit {
+    if stamped.is_full {
         memory.expect_more();
     }
     Ok(stamped)
@@ -173,6 +166,14 @@ struct Batch {
     limit: i64,
     at: Timestamp,
 }
+
+/// The changes that a batch takes, from $2 on and at most $3. One whose order has a change before the floor
+/// that waits, because it was committed late, is left to the next look, which finds both: without the first,
+/// nobody would know what the second replaces, and the order would stand in the feed twice.
+const WAITING: &str = "from feed_queue where change_id >= $2 \
+      and not exists (select 1 from feed_queue as late \
+        where late.change_id = feed_queue.previous_change_id and late.change_id < $2) \
+    order by change_id limit $3";
 
 /// The runs of a table `picked` of waiting changes: each with its first change, the place of that one among
 /// all that get a number, from 1, and how many they are. Of changes of one order only the last one gets a
@@ -192,23 +193,26 @@ const CONTINUES: &str = "feed_runs.first_sequence_nr = (select max(first_sequenc
     and feed_runs.first_sequence_nr + feed_runs.length";
 
 impl Batch {
-    /// All of the transaction in one statement, and so in one round trip; `None`, and nothing is changed,
-    /// when the history is not the one that the epoch names.
+    /// All of the transaction in one statement, and so in one round trip, where the database can do that;
+    /// `None`, and nothing is changed, where it cannot, and when the history is not the one that the epoch
+    /// names.
     ///
-    /// It may see an older queue than there is once the counter is locked. That is safe: what is read of a
-    /// locked row, of the counter as of the newest run, is the row as it is then, and a change that was
-    /// stamped meanwhile is not in the queue to be deleted any more. Nor can another row have come to lie
-    /// where it lay: that one would be too new to be seen.
+    /// It may see an older queue, and older runs, than there are once the counter is locked. That is safe: the
+    /// counter is read as it is then. A change that was stamped meanwhile is not in the queue to be deleted any
+    /// more, nor can another row have come to lie where it lay: that one would be too new to be seen. And a run
+    /// as it was before does not end at the counter, so a new one begins.
     async fn stamp_at_once<B: Backend>(self, conn: &mut B::Connection) -> Result<Option<Stamped>> {
+        if !B::WRITES_IN_WITH {
+            return Ok(None);
+        }
         let sql = format!(
             "with state as materialized ( \
                select last_sequence_nr, history = {} as is_of_its_history \
                from feed_state where id = 1{}), \
              picked as ( \
                delete from feed_queue where ctid = any(array( \
-                 select ctid from feed_queue \
-                 where (select is_of_its_history from state) and change_id >= $2 \
-                 order by change_id limit $3)) \
+                 select ctid {WAITING})) \
+                 and (select is_of_its_history from state) \
                returning change_id, previous_change_id), \
              replaced as ( \
                delete from feed_changes using picked \
@@ -223,12 +227,12 @@ impl Batch {
                insert into feed_runs (first_sequence_nr, first_change_id, length) \
                select last_sequence_nr + first_place, first_change_id, length from runs, state \
                where first_place not in (select first_place from continued)), \
-             given as (select count(*) as count from placed), \
+             given as (select count(*) as count, (select count(*) from picked) as taken from placed), \
              saved as ( \
                update feed_state set last_sequence_nr = last_sequence_nr + count, last_tick_at = $1 \
                from given where id = 1 and count > 0{}) \
              select last_sequence_nr as before, coalesce(is_of_its_history, false) as is_of_its_history, \
-               count \
+               count, taken \
              from state, given",
             B::HISTORY,
             B::FOR_UPDATE,
@@ -237,7 +241,8 @@ impl Batch {
         let statement = query::<B>(AssertSqlSafe(sql)).bind(self.at.micros());
         let row = statement.bind(self.floor).bind(self.limit).fetch_one(conn).await?;
         let (before, count): (i64, i64) = (row.get("before")?, row.get("count")?);
-        let stamped = Stamped { count, last: SequenceNr(before + count), begun: None };
+        let is_full = row.get::<i64>("taken")? >= self.limit;
+        let stamped = Stamped { count, is_full, last: SequenceNr(before + count), begun: None };
         Ok(row.get::<bool>("is_of_its_history")?.then_some(stamped))
     }
 
@@ -247,34 +252,35 @@ impl Batch {
         conn: &mut B::Connection,
         last: SequenceNr,
     ) -> Result<Stamped> {
-        let picked = "select change_id, previous_change_id from feed_queue \
-            where change_id >= $1 order by change_id limit $2";
+        let picked = format!("select change_id, previous_change_id {WAITING}");
+        let bound = |sql: String| {
+            let query = query::<B>(AssertSqlSafe(sql)).bind(self.at.micros());
+            query.bind(self.floor).bind(self.limit)
+        };
         let runs =
             format!("with picked as ({picked}), {RUNS} select * from runs order by first_place");
-        let runs = query::<B>(AssertSqlSafe(runs)).bind(self.floor).bind(self.limit);
-        let (mut count, mut given) = (0, last.0);
-        for run in runs.fetch_all(conn).await? {
-            let first_change_id: i64 = run.get("first_change_id")?;
-            let length: i64 = run.get("length")?;
-            note_run::<B>(conn, given + 1, first_change_id, length).await?;
-            (count, given) = (count + length, given + length);
-        }
-        if count == 0 {
-            return Ok(Stamped { count, last, begun: None });
+        let mut count = 0;
+        for run in bound(runs).fetch_all(conn).await? {
+            let (first, length) = (last.0 + count + 1, run.get("length")?);
+            note_run::<B>(conn, first, run.get("first_change_id")?, length).await?;
+            count += length;
         }
         let replaced = format!(
             "delete from feed_changes where change_id in (select previous_change_id from ({picked}))"
         );
-        let taken =
+        bound(replaced).execute(conn).await?;
+        let take =
             format!("delete from feed_queue where change_id in (select change_id from ({picked}))");
-        for delete in [replaced, taken] {
-            let delete = query::<B>(AssertSqlSafe(delete)).bind(self.floor).bind(self.limit);
-            delete.execute(conn).await?;
+        let taken = bound(take).execute(conn).await?;
+        let last = SequenceNr(last.0 + count);
+        if count > 0 {
+            let save =
+                "update feed_state set last_sequence_nr = $1, last_tick_at = $2 where id = 1";
+            let save = query::<B>(save).bind(last.0).bind(self.at.micros());
+            save.execute_exactly(1, conn).await?;
         }
-        let save = "update feed_state set last_sequence_nr = $1, last_tick_at = $2 where id = 1";
-        let save = query::<B>(save).bind(given).bind(self.at.micros());
-        save.execute_exactly(1, conn).await?;
-        Ok(Stamped { count, last: SequenceNr(given), begun: None })
+        let is_full = taken >= self.limit.unsigned_abs();
+        Ok(Stamped { count, is_full, last, begun: None })
     }
 }
 

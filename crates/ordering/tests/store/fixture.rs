@@ -138,6 +138,8 @@ impl Fixture {
                 "truncate orders cascade",
                 "delete from feed_changes",
                 "truncate feed_changes",
+                "truncate feed_queue",
+                "truncate feed_runs",
             ],
         }
     }

@@ -101,3 +101,27 @@ async fn a_tick_reads_the_queue_and_no_orders() {
     assert_eq!((tables, orders), (0, 0));
     assert!(queue > 0);
 }
+
+/// The trigger's statements are planned once a session, maybe while there is little to find.
+#[tokio::test]
+async fn a_change_finds_the_one_before_by_index_however_few_there_were() {
+    let database = testkit::postgres::database().await;
+    let store = open(&database.url().parse().unwrap(), &Random::seeded(1), at(0)).await.unwrap();
+    let orders = (0..20).map(|n| imported(&format!("R-{n}"))).collect();
+    store.import_orders(orders, at(1)).await.unwrap();
+    drop(store);
+    let mut outsider = PgConnection::connect(&database.url()).await.unwrap();
+    sqlx::raw_sql("analyze").execute(&mut outsider).await.unwrap();
+    let scans = "select seq_scan from pg_stat_user_tables where relname = 'feed_changes'";
+    counts(&mut outsider).await;
+    let before: i64 = sqlx::query_scalar(scans).fetch_one(&mut outsider).await.unwrap();
+    let mut writer = PgConnection::connect(&database.url()).await.unwrap();
+    for _ in 0..TILL_SETTLED {
+        let changed = sqlx::raw_sql("update orders set note = 'again'").execute(&mut writer).await;
+        assert_eq!(changed.unwrap().rows_affected(), 20);
+    }
+    writer.close().await.unwrap();
+    counts(&mut outsider).await;
+    let after: i64 = sqlx::query_scalar(scans).fetch_one(&mut outsider).await.unwrap();
+    assert_eq!(after - before, 0);
+}

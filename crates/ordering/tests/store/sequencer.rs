@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::feed::SequenceNr;
+use contract::time::Timestamp;
 use ordering::store::{Stamped, Store};
 use testkit::wait;
 
@@ -25,8 +25,13 @@ on_both_databases! {
     whoever_writes_an_exposed_order_lets_it_wait,
 }
 
-fn stamped(count: i64, last: i64) -> Stamped {
-    Stamped { count, last: SequenceNr(last), begun: None }
+/// How many numbers were given, and the newest one.
+async fn stamp(fixture: &Fixture, limit: i64, when: Timestamp) -> (i64, i64) {
+    told(&fixture.store.stamp(limit, when).await.unwrap())
+}
+
+fn told(stamped: &Stamped) -> (i64, i64) {
+    (stamped.count, stamped.last.0)
 }
 
 async fn those_waiting_longest_come_first(fixture: Fixture) {
@@ -36,7 +41,7 @@ async fn those_waiting_longest_come_first(fixture: Fixture) {
     done(fixture.store.confirm_order(late, None, at(3)).await.unwrap());
     let same_time = fixture.draft().await.number;
     done(fixture.store.confirm_order(same_time, None, at(3)).await.unwrap());
-    assert_eq!(fixture.store.stamp(ALL, at(4)).await.unwrap(), stamped(3, 3));
+    assert_eq!(stamp(&fixture, ALL, at(4)).await, (3, 3));
     assert_eq!(fixture.feed().await, [(early, 1), (late, 2), (same_time, 3)]);
 }
 
@@ -45,8 +50,9 @@ async fn a_batch_leaves_the_rest_for_the_next(fixture: Fixture) {
     for _ in 0..5 {
         fixture.confirmed().await;
     }
-    for expected in [stamped(2, 2), stamped(2, 4), stamped(1, 5), stamped(0, 5)] {
-        assert_eq!(fixture.store.stamp(2, at(10)).await.unwrap(), expected);
+    for (expected, is_full) in [((2, 2), true), ((2, 4), true), ((1, 5), false), ((0, 5), false)] {
+        let stamped = fixture.store.stamp(2, at(10)).await.unwrap();
+        assert_eq!((told(&stamped), stamped.is_full), (expected, is_full));
     }
     let numbers: Vec<_> = fixture.feed().await.into_iter().map(|(_, nr)| nr).collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5]);
@@ -58,8 +64,13 @@ async fn an_order_changed_while_it_waits_gets_one_number(fixture: Fixture) {
     let other = fixture.draft().await.number;
     done(fixture.store.confirm_order(other, None, at(3)).await.unwrap());
     fixture.replace(hot, &bolts(), at(4)).await;
-    assert_eq!(fixture.store.stamp(ALL, at(5)).await.unwrap(), stamped(2, 2));
+    assert_eq!(stamp(&fixture, ALL, at(5)).await, (2, 2));
     assert_eq!(fixture.feed().await, [(other, 1), (hot, 2)]);
+    // A batch is full of what it takes, whatever gets a number.
+    fixture.replace(hot, &bolts(), at(6)).await;
+    fixture.replace(hot, &bolts(), at(6)).await;
+    let stamped = fixture.store.stamp(2, at(7)).await.unwrap();
+    assert_eq!((told(&stamped), stamped.is_full), ((1, 3), true));
 }
 
 /// Its change that has waited longest comes first, however many there are by then.
@@ -100,7 +111,7 @@ async fn runs_of_changes_are_continued(fixture: Fixture) {
     for number in [numbers[0], numbers[1], numbers[0], numbers[2]] {
         fixture.replace(number, &bolts(), at(4)).await;
     }
-    assert_eq!(fixture.store.stamp(ALL, at(5)).await.unwrap(), stamped(3, 6));
+    assert_eq!(stamp(&fixture, ALL, at(5)).await, (3, 6));
     assert_eq!(runs().await, ["1 1 3", "4 5 3"]);
     assert_eq!(fixture.feed().await, [(numbers[1], 4), (numbers[0], 5), (numbers[2], 6)]);
 }
@@ -123,7 +134,7 @@ async fn runs_without_changes_are_forgotten(fixture: Fixture) {
     assert_eq!(fixture.runs().await, ["5 9 2"]);
     assert_eq!(fixture.feed().await, feed);
     fixture.replace(one, &bolts(), at(5)).await;
-    assert_eq!(fixture.store.stamp(ALL, at(11)).await.unwrap(), stamped(1, 7));
+    assert_eq!(stamp(&fixture, ALL, at(11)).await, (1, 7));
     assert_eq!(fixture.store.forget_empty_runs().await.unwrap(), 0);
     assert_eq!(fixture.runs().await, ["5 9 3"]);
     assert_eq!(fixture.feed().await, [(two, 6), (one, 7)]);
@@ -137,7 +148,7 @@ async fn the_newest_order_changed_again_gets_a_newer_number(fixture: Fixture) {
     fixture.stamp_all().await;
     let read = fixture.page(None, ALL).await.continuation_token;
     let changed = fixture.replace(newest, &bolts(), at(11)).await;
-    assert_eq!(fixture.store.stamp(ALL, at(12)).await.unwrap(), stamped(1, 3));
+    assert_eq!(stamp(&fixture, ALL, at(12)).await, (1, 3));
     assert_eq!(fixture.feed().await, [(first, 1), (newest, 3)]);
     let news = fixture.page(Some(&read), ALL).await.orders;
     assert_eq!(news.len(), 1);
@@ -145,12 +156,12 @@ async fn the_newest_order_changed_again_gets_a_newer_number(fixture: Fixture) {
 }
 
 async fn nothing_to_stamp_changes_nothing(fixture: Fixture) {
-    assert_eq!(fixture.store.stamp(ALL, at(1)).await.unwrap(), stamped(0, 0));
+    assert_eq!(stamp(&fixture, ALL, at(1)).await, (0, 0));
     fixture.customer().await;
     fixture.confirmed().await;
     fixture.stamp_all().await;
     let before = fixture.feed().await;
-    assert_eq!(fixture.store.stamp(ALL, at(11)).await.unwrap(), stamped(0, 1));
+    assert_eq!(stamp(&fixture, ALL, at(11)).await, (0, 1));
     assert_eq!(fixture.feed().await, before);
 }
 
@@ -159,7 +170,7 @@ async fn an_idle_look_writes_nothing_and_is_told_all_the_same(fixture: Fixture) 
     fixture.confirmed().await;
     fixture.stamp_all().await;
     let before = fixture.dump().await;
-    assert_eq!(fixture.store.stamp(ALL, at(60)).await.unwrap(), stamped(0, 1));
+    assert_eq!(stamp(&fixture, ALL, at(60)).await, (0, 1));
     assert_eq!(fixture.dump().await, before);
     let told = async |store: Arc<dyn Store>| store.feed_status(at(61)).await.unwrap().last_tick_at;
     assert_eq!(told(fixture.store.clone()).await, Some(at(60)));
@@ -180,12 +191,12 @@ async fn what_is_committed_is_stamped_whoever_holds_the_order() {
     let [held, free] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
     let mut writer = fixture.outsider().await;
     writer.execute(&format!("{HOLD}{held}")).await.unwrap();
-    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(2, 2));
+    assert_eq!(stamp(&fixture, ALL, at(100)).await, (2, 2));
     fixture.replace(free, &bolts(), at(101)).await;
-    assert_eq!(fixture.store.stamp(ALL, at(101)).await.unwrap(), stamped(1, 3));
+    assert_eq!(stamp(&fixture, ALL, at(101)).await, (1, 3));
     assert_eq!(fixture.feed().await, [(held, 1), (free, 3)]);
     writer.execute("commit").await.unwrap();
-    assert_eq!(fixture.store.stamp(ALL, at(102)).await.unwrap(), stamped(1, 4));
+    assert_eq!(stamp(&fixture, ALL, at(102)).await, (1, 4));
     assert_eq!(fixture.feed().await, [(free, 3), (held, 4)]);
 }
 
@@ -202,7 +213,7 @@ async fn an_order_can_be_written_while_it_is_stamped() {
     fixture.replace(changed, &bolts(), at(3)).await;
     sequencer.execute("commit").await.unwrap();
     assert_eq!(fixture.feed().await, [(kept, 1), (changed, 2)]);
-    assert_eq!(fixture.store.stamp(ALL, at(4)).await.unwrap(), stamped(1, 3));
+    assert_eq!(stamp(&fixture, ALL, at(4)).await, (1, 3));
     assert_eq!(fixture.feed().await, [(kept, 1), (changed, 3)]);
 }
 
@@ -213,7 +224,7 @@ async fn a_stamp_that_waits_for_another_sequencer_goes_on_behind_it() {
     let fixture = Fixture::postgres().await;
     fixture.customer().await;
     let first = fixture.confirmed().await.number;
-    assert_eq!(fixture.store.stamp(ALL, at(3)).await.unwrap(), stamped(1, 1));
+    assert_eq!(stamp(&fixture, ALL, at(3)).await, (1, 1));
     let [theirs, ours] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
     let mut other = fixture.outsider().await;
     let begun = format!(
@@ -231,11 +242,11 @@ async fn a_stamp_that_waits_for_another_sequencer_goes_on_behind_it() {
     fixture.replace(ours, &bolts(), at(3)).await;
     assert!(!stamping.is_finished());
     other.execute("commit").await.unwrap();
-    assert_eq!(stamping.await.unwrap(), stamped(1, 3));
+    assert_eq!(told(&stamping.await.unwrap()), (1, 3));
     assert_eq!(fixture.feed().await, [(first, 1), (theirs, 2), (ours, 3)]);
-    assert_eq!(fixture.store.stamp(ALL, at(3)).await.unwrap(), stamped(1, 4));
+    assert_eq!(stamp(&fixture, ALL, at(3)).await, (1, 4));
     assert_eq!(fixture.feed().await, [(first, 1), (theirs, 2), (ours, 4)]);
-    assert_eq!(fixture.store.stamp(ALL, at(3)).await.unwrap(), stamped(0, 4));
+    assert_eq!(stamp(&fixture, ALL, at(3)).await, (0, 4));
 }
 
 /// A process of an earlier version, which knows no changes beside the orders.
@@ -289,12 +300,12 @@ async fn with_a_late_change() -> (Fixture, [i64; 2], Outsider) {
     let fixture = Fixture::postgres().await;
     fixture.customer().await;
     let [late, other] = [fixture.confirmed().await.number, fixture.confirmed().await.number];
-    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(2, 2));
+    assert_eq!(stamp(&fixture, ALL, at(100)).await, (2, 2));
     let mut writer = fixture.outsider().await;
     writer.execute(&format!("{HOLD}{late}")).await.unwrap();
     fixture.replace(other, &bolts(), at(100)).await;
-    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(1, 3));
-    assert_eq!(fixture.store.stamp(ALL, at(100)).await.unwrap(), stamped(0, 3));
+    assert_eq!(stamp(&fixture, ALL, at(100)).await, (1, 3));
+    assert_eq!(stamp(&fixture, ALL, at(100)).await, (0, 3));
     (fixture, [late, other], writer)
 }
 
@@ -305,8 +316,22 @@ async fn a_change_that_is_committed_late_is_found() {
     let (fixture, [late, other], mut writer) = with_a_late_change().await;
     fixture.replace(other, &bolts(), at(100)).await;
     writer.execute("commit").await.unwrap();
-    assert_eq!(fixture.store.stamp(ALL, at(101)).await.unwrap(), stamped(1, 4));
-    assert_eq!(fixture.store.stamp(ALL, at(101)).await.unwrap(), stamped(1, 5));
+    assert_eq!(stamp(&fixture, ALL, at(101)).await, (1, 4));
+    assert_eq!(stamp(&fixture, ALL, at(101)).await, (1, 5));
+    assert_eq!(fixture.feed().await, [(other, 4), (late, 5)]);
+}
+
+/// Its next change is known to wait and the late one is not; but it is not stamped without that one, or the
+/// order would stand in the feed twice.
+#[tokio::test]
+async fn an_order_changed_again_behind_a_late_change_stands_in_the_feed_once() {
+    let (fixture, [late, other], mut writer) = with_a_late_change().await;
+    writer.execute("commit").await.unwrap();
+    fixture.replace(late, &bolts(), at(100)).await;
+    fixture.replace(other, &bolts(), at(100)).await;
+    assert_eq!(stamp(&fixture, ALL, at(101)).await, (1, 4));
+    assert_eq!(fixture.feed().await, [(late, 1), (other, 4)]);
+    assert_eq!(stamp(&fixture, ALL, at(101)).await, (1, 5));
     assert_eq!(fixture.feed().await, [(other, 4), (late, 5)]);
 }
 
