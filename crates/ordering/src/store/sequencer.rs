@@ -32,7 +32,7 @@ pub(super) struct Memory {
     looked: AtomicI64,
     /// The first change that waited at the last look, or the last one that was there when none waited. Until
     /// PostgreSQL has cleaned up, the index leads to all that were stamped before, and between two looks
-    /// nobody walks over them again.
+    /// nobody walks over them again to find the few that this process has committed. 0 while many wait.
     floor: AtomicI64,
     /// Whether this process has committed a change, or the last batch was full, so that more may wait.
     more: AtomicBool,
@@ -88,7 +88,8 @@ pub(super) async fn stamp<B: Backend>(
     at: Timestamp,
 ) -> Result<Stamped> {
     if memory.expects(at) {
-        let stamped = stamp_waiting(db, memory, limit, at).await?;
+        let floor = memory.floor.load(Ordering::Relaxed);
+        let stamped = stamp_waiting(db, memory, floor, limit, at).await?;
         if stamped.count > 0 || stamped.begun.is_some() {
             return Ok(stamped);
         }
@@ -98,7 +99,7 @@ pub(super) async fn stamp<B: Backend>(
     if !look.is_any_waiting && look.is_of_its_history {
         return Ok(Stamped { count: 0, is_full: false, last: look.last, begun: None });
     }
-    stamp_waiting(db, memory, limit, at).await
+    stamp_waiting(db, memory, 0, limit, at).await
 }
 
 /// What one statement sees, without a lock.
@@ -132,14 +133,15 @@ async fn look<B: Backend>(conn: &mut B::Connection) -> Result<Look> {
     })
 }
 
-/// Stamps what waits from the floor on.
+/// Stamps what waits from `floor` on.
 async fn stamp_waiting<B: Backend>(
     db: &Db<B>,
     memory: &Memory,
+    floor: i64,
     limit: i64,
     at: Timestamp,
 ) -> Result<Stamped> {
-    let batch = Batch { floor: memory.floor.load(Ordering::Relaxed), limit, at };
+    let batch = Batch { floor, limit, at };
     let at_once = batch.stamp_at_once::<B>(&mut *db.writer_by_index().await?).await?;
     let stamped = if let Some(stamped) = at_once {
         stamped
@@ -154,6 +156,7 @@ async fn stamp_waiting<B: Backend>(
         Stamped { begun, ..stamped }
     };
     if stamped.is_full {
+        memory.floor.store(0, Ordering::Relaxed);
         memory.expect_more();
     }
     Ok(stamped)
