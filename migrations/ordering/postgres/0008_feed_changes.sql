@@ -87,28 +87,18 @@ drop table feed_positions;
 -- nothing is joined, and the change before is looked up by its index whatever the planner thinks.
 create function append_changes() returns trigger language plpgsql set enable_seqscan = off as $$
 begin
-    if tg_op = 'INSERT' then
-        with changed as materialized (
-            select nextval('feed_changes_change_id_seq') as change_id, number, changed_at
-            from (select * from written where confirmed_at is not null order by number) as written
-        ), appended as (
-            insert into feed_changes (change_id, number) select change_id, number from changed
-        )
-        insert into feed_queue (change_id, number, waiting_since)
-        select change_id, number, changed_at from changed;
-    else
-        with changed as materialized (
-            select nextval('feed_changes_change_id_seq') as change_id, number, changed_at
-            from (select * from written where confirmed_at is not null order by number) as written
-        ), appended as (
-            insert into feed_changes (change_id, number) select change_id, number from changed
-        )
-        insert into feed_queue (change_id, number, previous_change_id, waiting_since)
-        select change_id, number,
-            (select max(change_id) from feed_changes where feed_changes.number = changed.number),
-            changed_at
-        from changed;
-    end if;
+    with changed as materialized (
+        select nextval('feed_changes_change_id_seq') as change_id, number, changed_at
+        from (select * from written where confirmed_at is not null order by number) as written
+    ), appended as (
+        insert into feed_changes (change_id, number) select change_id, number from changed
+    )
+    insert into feed_queue (change_id, number, previous_change_id, waiting_since)
+    select change_id, number,
+        case when tg_op = 'UPDATE' then
+            (select max(change_id) from feed_changes where feed_changes.number = changed.number) end,
+        changed_at
+    from changed;
     return null;
 end
 $$;
