@@ -170,12 +170,13 @@ struct Batch {
     at: Timestamp,
 }
 
-/// The changes that a batch takes, from $2 on and at most $3. One whose order has a change before the floor
-/// that waits, because it was committed late, is left to the next look, which finds both: without the first,
-/// nobody would know what the second replaces, and the order would stand in the feed twice.
+/// The changes that a batch takes, from $2 on and at most $3. None when one of those that wait follows one
+/// before the floor, which was committed late: a look finds them all. Without the first, nobody would know
+/// what the others replace, and their order would stand in the feed twice.
 const WAITING: &str = "from feed_queue where change_id >= $2 \
-      and not exists (select 1 from feed_queue as late \
-        where late.change_id = feed_queue.previous_change_id and late.change_id < $2) \
+      and not exists (select 1 from feed_queue as waiting \
+          join feed_queue as late on late.change_id = waiting.previous_change_id \
+        where $2 > 0 and waiting.change_id >= $2 and late.change_id < $2) \
     order by change_id limit $3";
 
 /// The runs of a table `picked` of waiting changes: each with its first change, the place of that one among
