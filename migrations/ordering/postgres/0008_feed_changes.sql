@@ -1,6 +1,6 @@
--- The places in the feed, in three tables that are only appended to and deleted from. A writer appends
--- its change and never touches what the sequencer reads; a stamp deletes from the queue and writes down
--- which run of changes got which run of numbers, in one row for thousands as a rule.
+-- The places in the feed, in three tables. A writer appends its change to the first two, and nothing that it
+-- has written is ever changed. A stamp deletes from the queue, and notes which run of changes got which run
+-- of numbers: in one row, or by making the last one longer, for thousands as a rule.
 
 -- Nobody writes meanwhile what would be left behind.
 lock table orders, feed_positions, feed_state in access exclusive mode;
