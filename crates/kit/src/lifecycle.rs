@@ -10,10 +10,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry;
+
 /// How long requests and background tasks may take to finish after a signal.
 ///
 /// Shorter than the ten seconds after which `docker stop` kills, by default.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How often metrics are tidied up: few samples come to wait in that time.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The background tasks of a process. When one of them ends before the process is told to stop,
 /// the process ends with a failure, so that a supervisor restarts it: half a service is worse
@@ -53,12 +58,18 @@ impl Lifecycle {
     /// # Errors
     /// When the system does not let the process handle signals.
     pub fn new() -> std::io::Result<Self> {
-        Ok(Self {
+        let mut lifecycle = Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             shutdown: CancellationToken::new(),
             tasks: JoinSet::new(),
-        })
+        };
+        let upkeep = telemetry::keep_up(UPKEEP_INTERVAL, lifecycle.shutdown_token());
+        lifecycle.spawn("upkeep of metrics", async {
+            upkeep.await;
+            Ok(())
+        });
+        Ok(lifecycle)
     }
 
     /// Cancelled when the process is told to stop. Loops and waiting requests end at it.

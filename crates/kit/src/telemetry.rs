@@ -1,9 +1,11 @@
 //! Logs to standard error, and metrics for Prometheus.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 /// How log lines are written.
@@ -55,6 +57,18 @@ pub fn metrics() -> &'static PrometheusHandle {
             Ok(Err(_)) | Err(_) => PrometheusBuilder::new().build_recorder().handle(),
         }
     })
+}
+
+/// Folds what histograms have recorded into their buckets, every `interval` until `shutdown`. Each sample
+/// stays in memory until somebody does, or asks for the metrics, which not everybody has set up.
+pub async fn keep_up(interval: Duration, shutdown: CancellationToken) {
+    let folding = async {
+        loop {
+            tokio::time::sleep(interval).await;
+            metrics().run_upkeep();
+        }
+    };
+    shutdown.run_until_cancelled(folding).await;
 }
 
 /// An error with everything that caused it, for a log line.
