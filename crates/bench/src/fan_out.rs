@@ -5,12 +5,12 @@ mod writer;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use e2e::api::Api;
 use e2e::ordering::Ordering;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -21,7 +21,7 @@ use crate::servers::{self, Servers};
 use crate::services::{Pair, refused};
 use crate::statistics::percentile;
 use crate::{Result, verify};
-use consumer::{Arrival, consume};
+use consumer::{Arrival, Progress, consume};
 use writer::{Confirmed, confirm_all};
 
 /// Until all consumers wait.
@@ -80,13 +80,13 @@ impl Run {
         let status = client.status().await.map_err(refused)?;
         let start = status.last_sequence_nr.0;
         let feed = format!("{}-{}", status.feed_id, status.epoch);
-        let (target, targets) = watch::channel(None);
+        let progress = Progress::new(consumers, start);
         let mut waiting = JoinSet::new();
-        for _ in 0..consumers {
+        for this in 0..consumers as usize {
             // One after the other: of many at once, the system lets some wait for seconds.
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            waiting.spawn(consume(stream, feed.clone(), start, targets.clone()));
+            waiting.spawn(consume(stream, feed.clone(), Arc::clone(&progress), this));
         }
         let writer = confirm_all(address, settings.rate, settings.seconds, SETTLE);
         // Counted from when all wait: the first look of each is its own.
@@ -94,9 +94,9 @@ impl Run {
         let before = counters(&client).await?;
         let confirmed = writer.await.map_err(|_| "the writer has ended")??;
         let count = i64::try_from(confirmed.len())?;
-        target.send_replace(Some(start + count));
         let mut arrivals = Vec::new();
         let all = async {
+            progress.end_at(start + count).await;
             while let Some(ended) = waiting.join_next().await {
                 arrivals.push(ended??);
             }

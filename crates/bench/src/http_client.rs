@@ -4,6 +4,7 @@
 use std::io::{Error, ErrorKind, Result};
 use std::str;
 
+use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// A connection, and what was read of it and not used yet.
@@ -62,8 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn until(&mut self, mark: &[u8]) -> Result<usize> {
         let mut searched = 0;
         loop {
-            let found = self.read[searched..].windows(mark.len()).position(|bytes| bytes == mark);
-            if let Some(place) = found {
+            if let Some(place) = memmem::find(&self.read[searched..], mark) {
                 return Ok(searched + place + mark.len());
             }
             searched = self.read.len().saturating_sub(mark.len());

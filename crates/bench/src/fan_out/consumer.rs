@@ -1,9 +1,14 @@
 //! One of many who wait at the end of the feed.
 
-use std::time::Instant;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
+use memchr::memmem;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::Result;
 use crate::http_client::Connection;
@@ -19,32 +24,48 @@ pub(super) struct Arrival {
     pub(super) at: Instant,
 }
 
-/// Waits for one page after the other until the number that `target` names has arrived, once it
-/// names one. `feed` is how tokens begin.
+/// How far all consumers are, for whoever waits until they have everything.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// The last number of each.
+    numbers: Vec<AtomicI64>,
+    /// Ends them all.
+    done: CancellationToken,
+}
+
+impl Progress {
+    /// Of so many consumers that have read up to `start`.
+    pub(super) fn new(consumers: u32, start: i64) -> Arc<Self> {
+        let numbers = (0..consumers).map(|_| AtomicI64::new(start)).collect();
+        Arc::new(Self { numbers, done: CancellationToken::new() })
+    }
+
+    /// Lets all of them end once each has everything up to `target`.
+    pub(super) async fn end_at(&self, target: i64) {
+        while self.numbers.iter().any(|number| number.load(Ordering::Relaxed) < target) {
+            sleep(Duration::from_millis(20)).await;
+        }
+        self.done.cancel();
+    }
+}
+
+/// Waits as the consumer `this` for one page after the other until all have ended. `feed` is how tokens
+/// begin.
 pub(super) async fn consume(
     stream: TcpStream,
     feed: String,
-    mut after: i64,
-    mut target: watch::Receiver<Option<i64>>,
+    progress: Arc<Progress>,
+    this: usize,
 ) -> Result<Vec<Arrival>> {
     let mut connection = Connection::new(stream);
     let mut arrivals = Vec::new();
+    let mut done = pin!(progress.done.cancelled());
+    let mut after = progress.numbers[this].load(Ordering::Relaxed);
     loop {
-        if target.borrow_and_update().is_some_and(|target| after >= target) {
-            return Ok(arrivals);
-        }
         let path = format!("/feed/v1/orders?after={feed}-{after}&wait=30");
-        let page = connection.get(&path);
-        tokio::pin!(page);
-        let body = loop {
-            tokio::select! {
-                body = &mut page => break body?,
-                Ok(()) = target.changed() => {
-                    if target.borrow_and_update().is_some_and(|target| after >= target) {
-                        return Ok(arrivals);
-                    }
-                }
-            }
+        let body = tokio::select! {
+            body = connection.get(&path) => body?,
+            () = &mut done => return Ok(arrivals),
         };
         let at = Instant::now();
         let through = last_number(&body).ok_or("a page without a continuation token")?;
@@ -52,13 +73,14 @@ pub(super) async fn consume(
             arrivals.push(Arrival { asked: after, through, at });
         }
         after = through;
+        progress.numbers[this].store(after, Ordering::Relaxed);
     }
 }
 
 /// The sequence number in the page's token, found without reading the orders.
 fn last_number(page: &[u8]) -> Option<i64> {
     const NAME: &[u8] = b"\"continuationToken\":\"";
-    let place = page.windows(NAME.len()).rposition(|bytes| bytes == NAME)? + NAME.len();
+    let place = memmem::rfind(page, NAME)? + NAME.len();
     let token = page[place..].split(|byte| *byte == b'"').next()?;
     let number = token.rsplit(|byte| *byte == b'-').next()?;
     std::str::from_utf8(number).ok()?.parse().ok()
