@@ -164,8 +164,11 @@ impl FromStr for ContinuationToken {
 
 /// Digits only, so that every token has exactly one spelling (`+1` and `01` are none).
 fn whole_number(text: &str) -> Result<i64, InvalidToken> {
-    let number: i64 = text.parse().map_err(|_| InvalidToken)?;
-    if number >= 0 && number.to_string() == text { Ok(number) } else { Err(InvalidToken) }
+    let is_digits = text.bytes().all(|b| b.is_ascii_digit());
+    if !is_digits || (text.starts_with('0') && text != "0") {
+        return Err(InvalidToken);
+    }
+    text.parse().map_err(|_| InvalidToken)
 }
 
 impl PartialSchema for ContinuationToken {

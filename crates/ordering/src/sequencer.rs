@@ -19,7 +19,6 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::http::feed::{PAGES_READ, PAGES_SERVED};
 use crate::news::News;
 use crate::store::{Begun, EpochReason, Stamped, Store};
 
@@ -172,9 +171,7 @@ impl Sequencer {
 fn begin_metrics() {
     // What is counted before the recorder is there is lost.
     telemetry::metrics();
-    for counter in ["ordering_stamped_orders_total", PAGES_READ, PAGES_SERVED] {
-        metrics::counter!(counter).increment(0);
-    }
+    metrics::counter!("ordering_stamped_orders_total").increment(0);
     for reason in EpochReason::NOTICED {
         metrics::counter!("ordering_epochs_begun_total", "reason" => reason.as_str()).increment(0);
     }

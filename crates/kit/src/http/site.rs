@@ -1,27 +1,33 @@
 //! What every request passes on its way in and every response on its way out.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use contract::problem::{Problem, ProblemCode};
-use tower::ServiceBuilder;
+use contract::time::Timestamp;
+use tower::layer::layer_fn;
+use tower::{Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::frame::Frame;
-use super::measured::Measured;
+use super::measured::{InFlight, Measured};
 use super::problem::{Asker, ProblemResponse, write_body};
 use crate::clock::SharedClock;
+use crate::lifecycle::BoxError;
 use crate::random::Random;
 
 /// The header that names a request in answers and logs.
@@ -47,6 +53,7 @@ impl Site {
     /// Wraps a service's routes in everything that holds for all of them: request ids, logging,
     /// problem documents, compression, protection against cross-site requests, security headers.
     pub fn wrap(self, routes: Router) -> Router {
+        let common = Arc::new(Common { site: self, measured: Measured::new() });
         routes
             .fallback(|| async {
                 problem(ProblemCode::NotFound, "There is nothing at this address.")
@@ -56,7 +63,7 @@ impl Site {
             .layer(
                 ServiceBuilder::new()
                     .layer(CompressionLayer::new())
-                    .layer(from_fn_with_state(Arc::new((self, Measured::new())), around))
+                    .layer(layer_fn(move |inner| Around { common: Arc::clone(&common), inner }))
                     .layer(CatchPanicLayer::custom(|_| {
                         // The panic itself is logged by the standard panic hook.
                         problem(ProblemCode::Internal, ProblemCode::Internal.help()).into_response()
@@ -71,39 +78,99 @@ fn problem(code: ProblemCode, detail: &str) -> ProblemResponse {
     Problem::new(code, detail).into()
 }
 
-async fn around(
-    State(common): State<Arc<(Site, Measured)>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let (site, measured) = &*common;
-    let id = request_id(request.headers()).unwrap_or_else(|| site.random.uuid(site.clock.now()));
-    // An id is letters, digits, dots, dashes and underscores, all of which a header may hold.
-    let id_header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));
-    request.headers_mut().insert(REQUEST_ID, id_header.clone());
-    let asker = Asker::new(id.clone(), &request);
-    let is_docs = request.uri().path().starts_with("/docs");
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    // Shown as they are: to write each as a literal, quotes and all, takes as long as all the rest.
-    let path = request.uri().path();
-    let span = tracing::info_span!("request", %method, %path, request.id = %id);
-    let started = site.clock.now();
-    let _in_flight = measured.enter();
+/// Names each request, logs and measures it, and completes its answer. A service by itself rather than
+/// a function in `axum`'s `from_fn`, which copies all it wraps with each request.
+#[derive(Clone)]
+struct Around<S> {
+    common: Arc<Common>,
+    inner: S,
+}
 
-    let response = next.run(request).instrument(span.clone()).await;
-    let mut response = write_body(response, &asker, site.frame);
+/// What all requests have in common.
+struct Common {
+    site: Site,
+    measured: Measured,
+}
 
-    let took = site.clock.now().since(started);
-    let status = response.status();
-    span.in_scope(|| tracing::debug!(status = status.as_u16(), ms = millis(took), "answered"));
-    let route = route.as_ref().map_or("(none)", MatchedPath::as_str);
-    measured.record(&method, route, status, took);
+impl<S, B> Service<Request> for Around<S>
+where
+    S: Service<Request, Response = Response<B>, Error = Infallible>,
+    S::Future: Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id_header);
-    security_headers(headers, &site.form_targets, is_docs);
-    response
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let passage = Passage::of(Arc::clone(&self.common), &mut request);
+        let answer = passage.span.in_scope(|| self.inner.call(request));
+        Box::pin(async move {
+            let response = answer.instrument(passage.span.clone()).await?;
+            Ok(passage.complete(response.map(Body::new)))
+        })
+    }
+}
+
+/// One request on its way.
+struct Passage {
+    common: Arc<Common>,
+    id: HeaderValue,
+    asker: Asker,
+    method: Method,
+    route: Option<MatchedPath>,
+    is_docs: bool,
+    span: Span,
+    started: Timestamp,
+    /// Counts until the request is answered, or its caller has gone.
+    _in_flight: InFlight,
+}
+
+impl Passage {
+    fn of(common: Arc<Common>, request: &mut Request) -> Self {
+        let Site { clock, random, .. } = &common.site;
+        let started = clock.now();
+        let id = request_id(request.headers()).unwrap_or_else(|| random.uuid(started));
+        // An id is letters, digits, dots, dashes and underscores, all of which a header may hold.
+        let id_header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));
+        request.headers_mut().insert(REQUEST_ID, id_header.clone());
+        let method = request.method().clone();
+        // Shown as they are: to write each as a literal, quotes and all, takes as long as all the rest.
+        let path = request.uri().path();
+        let span = tracing::info_span!("request", %method, %path, request.id = %id);
+        Self {
+            asker: Asker::new(id, request),
+            id: id_header,
+            route: request.extensions().get::<MatchedPath>().cloned(),
+            is_docs: path.starts_with("/docs"),
+            method,
+            span,
+            started,
+            _in_flight: common.measured.enter(),
+            common,
+        }
+    }
+
+    fn complete(self, response: Response) -> Response {
+        let Common { site, measured } = &*self.common;
+        let mut response = write_body(response, &self.asker, site.frame);
+
+        let took = site.clock.now().since(self.started);
+        let status = response.status();
+        let _log = self.span.enter();
+        tracing::debug!(status = status.as_u16(), ms = millis(took), "answered");
+        let route = self.route.as_ref().map_or("(none)", MatchedPath::as_str);
+        measured.record(&self.method, route, status, took);
+
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, self.id.clone());
+        security_headers(headers, &site.form_targets, self.is_docs);
+        response
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -1,30 +1,29 @@
 //! The feed: every change of an exposed order, in the order in which the sequencer stamped them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 use contract::checksum::{ChecksumPage, DEFAULT_WIDTH, MAX_WIDTH};
 use contract::feed::{
     ContinuationToken, DEFAULT_PAGE_LIMIT, FeedIdentity, FeedOrder, FeedPage, FeedStatus,
     MAX_PAGE_BYTES, MAX_PAGE_LIMIT, MAX_WAIT_SECONDS,
 };
-use contract::problem::{Problem, ProblemCode};
+use contract::problem::ProblemCode;
 use kit::http::etag;
 use kit::http::read::{Params, Violations};
 use tokio::time::{Instant, sleep_until};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use super::AppState;
 use super::extract::{OrderNumber, no_order};
-use super::head::{Answer, ReadyPage};
+use super::head::{Answer, ReadyPage, Wanted};
 use super::openapi::FeedProblems;
 use crate::error::{Error, Result};
 use crate::feed::Verdict;
@@ -32,25 +31,37 @@ use crate::news::Bulletin;
 use crate::sequencer;
 use crate::store::{Begun, ChecksumQuery, EpochReason};
 
-/// Counts pages that were read from the database, and those that were sent: fewer are read where many
-/// wait for the same.
-pub(crate) const PAGES_READ: &str = "ordering_feed_pages_read_total";
-pub(crate) const PAGES_SERVED: &str = "ordering_feed_pages_served_total";
-
 /// Kept by nobody without asking whether it is still so.
 const NO_CACHE: &str = "no-cache";
 
-/// The feed's routes, under `/feed/v1`.
-pub(super) fn routes(state: &AppState) -> OpenApiRouter<AppState> {
+/// The feed's routes, with their whole addresses: under a prefix that `axum` takes off, the address of
+/// each request would be read once more, which thousands that wait can feel.
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(orders))
-        .routes(routes!(order))
-        .routes(routes!(status))
-        .routes(routes!(checksums))
-        .fallback(|| async {
-            Error::new(ProblemCode::NotFound, "There is nothing at this address.")
-        })
-        .layer(map_response_with_state(Arc::clone(state), name_the_feed))
+        .routes(refusing_others(routes!(orders)))
+        .routes(refusing_others(routes!(order)))
+        .routes(refusing_others(routes!(status)))
+        .routes(refusing_others(routes!(checksums)))
+        .route("/feed/v1", any(nothing))
+        .route("/feed/v1/", any(nothing))
+        .route("/feed/v1/{*address}", any(nothing))
+}
+
+/// Lets other methods than those of an address be refused in the feed's way.
+fn refusing_others(
+    (schemas, paths, methods): UtoipaMethodRouter<AppState>,
+) -> UtoipaMethodRouter<AppState> {
+    (schemas, paths, methods.fallback(wrong_method))
+}
+
+async fn wrong_method(State(state): State<AppState>) -> Result<()> {
+    let code = ProblemCode::MethodNotAllowed;
+    naming_the_feed(&state, async { Err(Error::new(code, code.help())) }).await
+}
+
+async fn nothing(State(state): State<AppState>) -> Result<()> {
+    let nothing = Error::new(ProblemCode::NotFound, "There is nothing at this address.");
+    naming_the_feed(&state, async { Err(nothing) }).await
 }
 
 /// A page of changed orders
@@ -60,7 +71,7 @@ pub(super) fn routes(state: &AppState) -> OpenApiRouter<AppState> {
 /// latest state.
 #[utoipa::path(
     get,
-    path = "/orders",
+    path = "/feed/v1/orders",
     operation_id = "readFeed",
     tag = "feed",
     params(
@@ -84,13 +95,20 @@ pub(super) fn routes(state: &AppState) -> OpenApiRouter<AppState> {
 async fn orders(
     State(state): State<AppState>,
     params: Params,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response> {
-    let query = Query::read(&params)?;
-    match answer(&state, &query).await? {
-        Answer::Page(page) => Ok(reply(page, &query, &headers)),
-        Answer::Refused { identity, verdict } => Err(refusal(&state, identity, verdict).await),
-    }
+    let headers = request.into_parts().0.headers;
+    naming_the_feed(&state, async {
+        let query = Query::read(&params)?;
+        match answer(&state, &query).await? {
+            Answer::Page(page) => {
+                state.head.served.increment(1);
+                Ok(reply(&page, &headers))
+            }
+            Answer::Refused { identity, verdict } => Err(refusal(&state, identity, verdict).await),
+        }
+    })
+    .await
 }
 
 /// One order as it is committed now
@@ -99,7 +117,7 @@ async fn orders(
 /// yet. A draft answers like an order that does not exist.
 #[utoipa::path(
     get,
-    path = "/orders/{number}",
+    path = "/feed/v1/orders/{number}",
     operation_id = "readFeedOrder",
     tag = "feed",
     params(("number" = i64, Path, description = "The order's number")),
@@ -107,28 +125,35 @@ async fn orders(
 )]
 async fn order(
     State(state): State<AppState>,
-    OrderNumber(number): OrderNumber,
+    number: Result<OrderNumber>,
     params: Params,
 ) -> Result<impl IntoResponse> {
-    params.expect_none()?;
-    let (identity, order) = state.store.feed_order(number).await?;
-    let order = order.ok_or_else(|| no_order().of_feed(identity.clone()))?;
-    let FeedIdentity { feed_id, epoch } = identity;
-    Ok(([(CACHE_CONTROL, NO_CACHE)], Json(FeedOrder { feed_id, epoch, order })))
+    naming_the_feed(&state, async {
+        let OrderNumber(number) = number?;
+        params.expect_none()?;
+        let (identity, order) = state.store.feed_order(number).await?;
+        let order = order.ok_or_else(|| no_order().of_feed(identity.clone()))?;
+        let FeedIdentity { feed_id, epoch } = identity;
+        Ok(([(CACHE_CONTROL, NO_CACHE)], Json(FeedOrder { feed_id, epoch, order })))
+    })
+    .await
 }
 
 /// How the feed is doing
 #[utoipa::path(
     get,
-    path = "/status",
+    path = "/feed/v1/status",
     operation_id = "readFeedStatus",
     tag = "feed",
     responses((status = 200, body = FeedStatus), FeedProblems)
 )]
 async fn status(State(state): State<AppState>, params: Params) -> Result<impl IntoResponse> {
-    params.expect_none()?;
-    let status = state.store.feed_status(state.clock.now()).await?;
-    Ok(([(CACHE_CONTROL, NO_CACHE)], Json(status)))
+    naming_the_feed(&state, async {
+        params.expect_none()?;
+        let status = state.store.feed_status(state.clock.now()).await?;
+        Ok(([(CACHE_CONTROL, NO_CACHE)], Json(status)))
+    })
+    .await
 }
 
 /// Checksums over ranges of order numbers
@@ -147,7 +172,7 @@ async fn status(State(state): State<AppState>, params: Params) -> Result<impl In
 /// 0 or 1 in front. `confirmedSequenceNr` does not count.
 #[utoipa::path(
     get,
-    path = "/checksums",
+    path = "/feed/v1/checksums",
     operation_id = "readFeedChecksums",
     tag = "feed",
     params(
@@ -161,9 +186,12 @@ async fn status(State(state): State<AppState>, params: Params) -> Result<impl In
     responses((status = 200, body = ChecksumPage), FeedProblems)
 )]
 async fn checksums(State(state): State<AppState>, params: Params) -> Result<impl IntoResponse> {
-    let query = read_checksum_query(&params)?;
-    let page = state.store.checksums(&query).await?;
-    Ok(([(CACHE_CONTROL, NO_CACHE)], Json(page)))
+    naming_the_feed(&state, async {
+        let query = read_checksum_query(&params)?;
+        let page = state.store.checksums(&query).await?;
+        Ok(([(CACHE_CONTROL, NO_CACHE)], Json(page)))
+    })
+    .await
 }
 
 fn read_checksum_query(params: &Params) -> Result<ChecksumQuery> {
@@ -181,9 +209,7 @@ fn read_checksum_query(params: &Params) -> Result<ChecksumQuery> {
 
 /// What the caller of a page wants.
 struct Query {
-    after: Option<ContinuationToken>,
-    /// `None` when the caller did not say.
-    limit: Option<i64>,
+    page: Wanted,
     wait: Duration,
 }
 
@@ -199,19 +225,8 @@ impl Query {
         let wait = params.int("wait", 0, 0..=MAX_WAIT_SECONDS, &mut violations);
         violations.into_invalid_request()?;
         // Never negative: the range begins at 0.
-        Ok(Self { after, limit, wait: Duration::from_secs(wait.unsigned_abs()) })
-    }
-
-    /// At most so many orders.
-    fn limit(&self) -> i64 {
-        self.limit.unwrap_or(DEFAULT_PAGE_LIMIT)
-    }
-
-    /// The address of the page behind this one, for `Link`.
-    fn next(&self, token: &ContinuationToken) -> HeaderValue {
-        let limit = self.limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
-        HeaderValue::try_from(format!("</feed/v1/orders?after={token}{limit}>; rel=\"next\""))
-            .expect("tokens are letters, digits and dashes")
+        let wait = Duration::from_secs(wait.unsigned_abs());
+        Ok(Self { page: Wanted { after, limit }, wait })
     }
 }
 
@@ -228,8 +243,7 @@ async fn wait(state: &AppState, query: &Query) -> Result<Answer> {
         // Before the page is read: what is stamped from here on either shows in the page or wakes.
         news.mark_unchanged();
         let Bulletin { generation, since, .. } = state.news.current(state.sequencer_interval);
-        let key = (query.after.clone(), query.limit());
-        let answer = state.head.answer(key, generation, || read(state, query)).await?;
+        let answer = state.head.answer(&query.page, generation, || read(state, query)).await?;
         if !answer.is_empty_page() || Instant::now() >= deadline {
             return Ok(answer);
         }
@@ -243,28 +257,28 @@ async fn wait(state: &AppState, query: &Query) -> Result<Answer> {
 }
 
 /// Reads the page from the database.
-async fn read(state: &AppState, query: &Query) -> Result<Answer> {
-    metrics::counter!(PAGES_READ).increment(1);
-    let after = query.after.as_ref();
-    Ok(state.feed.feed_page(after, query.limit(), MAX_PAGE_BYTES).await?.into())
+async fn read(state: &AppState, Query { page, .. }: &Query) -> Result<Answer> {
+    state.head.read.increment(1);
+    let limit = page.limit.unwrap_or(DEFAULT_PAGE_LIMIT);
+    let answer = state.feed.feed_page(page.after.as_ref(), limit, MAX_PAGE_BYTES).await?;
+    Ok(Answer::of(answer, page.limit))
 }
 
-fn reply(page: ReadyPage, query: &Query, headers: &HeaderMap) -> Response {
-    metrics::counter!(PAGES_SERVED).increment(1);
+fn reply(page: &ReadyPage, headers: &HeaderMap) -> Response {
     let is_known = page.etag.to_str().is_ok_and(|tag| etag::is_known(headers, tag));
-    let next = query.next(&page.continuation_token);
-    let body = if is_known { Body::empty() } else { Body::from(page.document) };
+    let body = if is_known { Body::empty() } else { Body::from(page.document.clone()) };
     let mut response = Response::new(body);
+    // Room for all that is added on the way out.
+    let mut head = HeaderMap::with_capacity(16);
     if is_known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(CONTENT_TYPE, json);
+        head.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    let head = response.headers_mut();
-    head.insert(ETAG, page.etag);
-    head.insert(LINK, next);
+    head.insert(ETAG, page.etag.clone());
+    head.insert(LINK, page.next.clone());
     head.insert(CACHE_CONTROL, HeaderValue::from_static(NO_CACHE));
+    *response.headers_mut() = head;
     response
 }
 
@@ -300,19 +314,19 @@ async fn announce_loss(state: &AppState, lost: FeedIdentity) -> Result<FeedIdent
     Ok(identity)
 }
 
-/// Lets every answer of the feed name the feed and its epoch, problems too: a consumer must learn of
-/// a new epoch from a 404 as well.
-async fn name_the_feed(State(state): State<AppState>, mut response: Response) -> Response {
-    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        let code = ProblemCode::MethodNotAllowed;
-        response.extensions_mut().insert(Problem::new(code, code.help()));
-    }
-    if let Some(problem) = response.extensions_mut().get_mut::<Problem>()
-        && problem.feed.is_none()
-        // Asking a database that is away would only take longer.
-        && problem.code != ProblemCode::Unavailable
-    {
+/// Lets an answer that is a problem name the feed and its epoch, as all others do: a consumer must learn
+/// of a new epoch from a 404 as well.
+async fn naming_the_feed<T>(
+    state: &AppState,
+    answer: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let mut problem = match answer.await {
+        Ok(answer) => return Ok(answer),
+        Err(error) => error.into_problem(),
+    };
+    // Asking a database that is away would only take longer.
+    if problem.feed.is_none() && problem.code != ProblemCode::Unavailable {
         problem.feed = state.store.identity().await.ok();
     }
-    response
+    Err(problem.into())
 }

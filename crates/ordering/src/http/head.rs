@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::body::Bytes;
 use axum::http::HeaderValue;
 use contract::feed::{ContinuationToken, FeedIdentity};
+use kit::telemetry;
+use metrics::Counter;
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
@@ -25,11 +27,20 @@ const MAX_SLOTS: usize = 32;
 /// at another place.
 const MAX_BYTES: usize = 128 * 1024;
 
+/// What a request asks for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Wanted {
+    /// The token of the page before; `None` for the first page.
+    pub(super) after: Option<ContinuationToken>,
+    /// At most so many orders; `None` when the caller did not say.
+    pub(super) limit: Option<i64>,
+}
+
 /// An answer of the feed that any number of requests may send.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     /// A page.
-    Page(ReadyPage),
+    Page(Arc<ReadyPage>),
     /// The token cannot be continued.
     Refused {
         /// Who refuses it.
@@ -47,29 +58,45 @@ pub(super) struct ReadyPage {
     pub(super) has_more: bool,
     /// Weak: the same page compressed is other bytes.
     pub(super) etag: HeaderValue,
+    /// The page behind it, as `Link` tells it.
+    pub(super) next: HeaderValue,
     pub(super) document: Bytes,
     /// The page behind it at the moment at which it was read: empty. `None` when there was more, or when
     /// it is empty itself.
-    behind: Option<Box<Self>>,
+    behind: Option<Arc<Self>>,
 }
 
-impl From<Page> for ReadyPage {
-    fn from(page: Page) -> Self {
+impl ReadyPage {
+    /// The page for a caller who asked for `limit` orders.
+    fn of(page: Page, limit: Option<i64>) -> Arc<Self> {
         let is_empty = page.orders == 0;
         let behind = if is_empty { None } else { page.behind() };
-        Self {
-            continuation_token: page.continuation_token,
+        let token = page.continuation_token;
+        let limited = limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
+        Arc::new(Self {
             is_empty,
             has_more: page.has_more,
             etag: HeaderValue::try_from(format!("W/\"{:x}\"", Sha256::digest(&page.document)))
                 .expect("digits and quotes may stand in a header"),
+            next: format!("</feed/v1/orders?after={token}{limited}>; rel=\"next\"")
+                .try_into()
+                .expect("tokens are letters, digits and dashes"),
             document: Bytes::from(page.document),
-            behind: behind.map(|page| Box::new(page.into())),
-        }
+            behind: behind.map(|page| Self::of(page, limit)),
+            continuation_token: token,
+        })
     }
 }
 
 impl Answer {
+    /// The answer to a caller who asked for `limit` orders.
+    pub(super) fn of(answer: FeedAnswer, limit: Option<i64>) -> Self {
+        match answer {
+            FeedAnswer::Page(page) => Self::Page(ReadyPage::of(page, limit)),
+            FeedAnswer::Refused { identity, verdict } => Self::Refused { identity, verdict },
+        }
+    }
+
     /// Whether it is a page without orders.
     pub(super) fn is_empty_page(&self) -> bool {
         matches!(self, Self::Page(page) if page.is_empty)
@@ -84,26 +111,32 @@ impl Answer {
     }
 }
 
-impl From<FeedAnswer> for Answer {
-    fn from(answer: FeedAnswer) -> Self {
-        match answer {
-            FeedAnswer::Page(page) => Self::Page(page.into()),
-            FeedAnswer::Refused { identity, verdict } => Self::Refused { identity, verdict },
+/// The pages that waiting requests have asked for since the last piece of news.
+#[derive(Clone, Debug)]
+pub struct Head {
+    table: Arc<Mutex<Slots>>,
+    /// Counts pages that were read from the database.
+    pub(super) read: Counter,
+    /// Counts those that were sent: fewer are read where many wait for the same.
+    pub(super) served: Counter,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        // What is counted before the recorder is there is lost.
+        telemetry::metrics();
+        Self {
+            table: Arc::default(),
+            read: metrics::counter!("ordering_feed_pages_read_total"),
+            served: metrics::counter!("ordering_feed_pages_served_total"),
         }
     }
 }
 
-/// What a request asks for: a token and a limit.
-pub(super) type Key = (Option<ContinuationToken>, i64);
-
-/// The pages that waiting requests have asked for since the last piece of news.
-#[derive(Clone, Debug, Default)]
-pub struct Head(Arc<Mutex<Slots>>);
-
 #[derive(Debug, Default)]
 struct Slots {
     generation: u64,
-    slots: HashMap<Key, Arc<Slot>>,
+    slots: HashMap<Wanted, Arc<Slot>>,
 }
 
 /// One page; empty until it is read.
@@ -122,14 +155,14 @@ impl Head {
     /// and nobody reads it once more.
     pub(super) async fn answer<E, F>(
         &self,
-        key: Key,
+        key: &Wanted,
         generation: u64,
         read: impl Fn() -> F,
     ) -> Result<Answer, E>
     where
         F: Future<Output = Result<Answer, E>>,
     {
-        let Some(slot) = self.slot(&key, generation) else { return read().await };
+        let Some(slot) = self.slot(key, generation) else { return read().await };
         let reading = slot.answer.get_or_try_init(async || {
             if slot.has_failed.load(Ordering::Relaxed) {
                 return Err(None);
@@ -137,19 +170,19 @@ impl Head {
             let answer = read().await;
             slot.has_failed.store(answer.is_err(), Ordering::Relaxed);
             if let Ok(Answer::Page(page)) = &answer {
-                self.keep_behind(page, key.1, generation);
+                self.keep_behind(page, key.limit, generation);
             }
             answer.map_err(Some)
         });
         match reading.await {
             Ok(answer) => {
                 if !answer.is_worth_keeping() {
-                    self.forget(&key, &slot);
+                    self.forget(key, &slot);
                 }
                 Ok(answer.clone())
             }
             Err(failed) => {
-                self.forget(&key, &slot);
+                self.forget(key, &slot);
                 match failed {
                     Some(error) => Err(error),
                     None => read().await,
@@ -160,8 +193,8 @@ impl Head {
 
     /// Where the answer for `key` is, or will be; `None` when there is no room. A later generation than
     /// any before begins with an empty table.
-    fn slot(&self, key: &Key, generation: u64) -> Option<Arc<Slot>> {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn slot(&self, key: &Wanted, generation: u64) -> Option<Arc<Slot>> {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if generation > table.generation {
             *table = Slots { generation, slots: HashMap::new() };
         }
@@ -178,18 +211,18 @@ impl Head {
     }
 
     /// Keeps the empty page behind `page`, unless somebody is reading it already.
-    fn keep_behind(&self, page: &ReadyPage, limit: i64, generation: u64) {
+    fn keep_behind(&self, page: &ReadyPage, limit: Option<i64>, generation: u64) {
         let Some(behind) = &page.behind else { return };
-        let key = (Some(behind.continuation_token.clone()), limit);
+        let key = Wanted { after: Some(behind.continuation_token.clone()), limit };
         if let Some(slot) = self.slot(&key, generation) {
             // Whoever is reading it reads the same.
-            let _ = slot.answer.set(Answer::Page((**behind).clone()));
+            let _ = slot.answer.set(Answer::Page(Arc::clone(behind)));
         }
     }
 
     /// Takes the slot out, unless another is there already.
-    fn forget(&self, key: &Key, slot: &Arc<Slot>) {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn forget(&self, key: &Wanted, slot: &Arc<Slot>) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if table.slots.get(key).is_some_and(|kept| Arc::ptr_eq(kept, slot)) {
             table.slots.remove(key);
         }
@@ -206,19 +239,20 @@ mod tests {
 
     use super::*;
 
-    fn key(nr: i64) -> Key {
-        (Some(format!("abc-1-{nr}").parse().unwrap()), 10)
+    fn key(nr: i64) -> Wanted {
+        Wanted { after: Some(format!("abc-1-{nr}").parse().unwrap()), limit: Some(10) }
     }
 
     fn page(has_more: bool, bytes: usize) -> Answer {
-        Answer::Page(ReadyPage {
+        Answer::Page(Arc::new(ReadyPage {
             continuation_token: "abc-1-9".parse().unwrap(),
             is_empty: false,
             has_more,
             etag: HeaderValue::from_static("W/\"\""),
+            next: HeaderValue::from_static("<>; rel=\"next\""),
             document: Bytes::from(vec![b' '; bytes]),
             behind: None,
-        })
+        }))
     }
 
     /// Lets `count` requests ask together; how many of them were answered, and how often was read. The
@@ -234,7 +268,7 @@ mod tests {
                     sleep(Duration::from_millis(20)).await;
                     if read < failing { Err(()) } else { Ok(answer.clone()) }
                 };
-                head.answer(key(1), 1, read).await.is_ok()
+                head.answer(&key(1), 1, read).await.is_ok()
             });
         }
         let answered = asking.join_all().await.into_iter().filter(|ok| *ok).count();
@@ -242,7 +276,7 @@ mod tests {
     }
 
     fn kept(head: &Head) -> usize {
-        head.0.lock().unwrap().slots.len()
+        head.table.lock().unwrap().slots.len()
     }
 
     #[tokio::test]
@@ -257,9 +291,10 @@ mod tests {
         let head = Head::default();
         let Answer::Page(last) = page(false, 10) else { panic!("a page") };
         let token = last.continuation_token.clone();
-        let empty = ReadyPage { is_empty: true, ..last.clone() };
-        let last = Answer::Page(ReadyPage { behind: Some(Box::new(empty)), ..last });
-        head.answer(key(1), 1, || async { Ok::<_, ()>(last.clone()) }).await.unwrap();
+        let empty = Arc::new(ReadyPage { is_empty: true, ..(*last).clone() });
+        let last = ReadyPage { behind: Some(empty), ..(*last).clone() };
+        let last = Answer::Page(Arc::new(last));
+        head.answer(&key(1), 1, || async { Ok::<_, ()>(last.clone()) }).await.unwrap();
 
         let reads = AtomicUsize::new(0);
         for (generation, limit, expected) in [(1, 10, 0), (1, 11, 1), (2, 10, 2)] {
@@ -267,7 +302,8 @@ mod tests {
                 reads.fetch_add(1, Ordering::Relaxed);
                 Ok::<_, ()>(page(false, 10))
             };
-            let answer = head.answer((Some(token.clone()), limit), generation, read).await.unwrap();
+            let wanted = Wanted { after: Some(token.clone()), limit: Some(limit) };
+            let answer = head.answer(&wanted, generation, read).await.unwrap();
             assert_eq!(answer.is_empty_page(), expected == 0);
             assert_eq!(reads.load(Ordering::Relaxed), expected);
         }
@@ -286,7 +322,7 @@ mod tests {
         let gone = {
             let head = head.clone();
             tokio::spawn(async move {
-                head.answer(key(1), 1, std::future::pending::<Result<Answer, ()>>).await
+                head.answer(&key(1), 1, std::future::pending::<Result<Answer, ()>>).await
             })
         };
         tokio::task::yield_now().await;
@@ -306,18 +342,18 @@ mod tests {
         for (has_more, bytes, expected) in [(true, 10, 0), (false, MAX_BYTES + 1, 0), (false, 1, 1)]
         {
             let read = || async { Ok::<_, ()>(page(has_more, bytes)) };
-            head.answer(key(1), 1, read).await.unwrap();
+            head.answer(&key(1), 1, read).await.unwrap();
             assert_eq!(kept(&head), expected);
         }
         for nr in 0..100 {
-            head.answer(key(nr), 1, || async { Ok::<_, ()>(page(false, 1)) }).await.unwrap();
+            head.answer(&key(nr), 1, || async { Ok::<_, ()>(page(false, 1)) }).await.unwrap();
         }
         assert_eq!(kept(&head), MAX_SLOTS);
         let read = || async { Ok::<_, ()>(page(true, 1)) };
-        head.answer(key(1), 2, read).await.unwrap();
+        head.answer(&key(1), 2, read).await.unwrap();
         assert_eq!(kept(&head), 0);
         // One that was woken long ago neither gets what is newer than it knows, nor spoils it.
-        head.answer(key(1), 1, read).await.unwrap();
-        assert_eq!((kept(&head), head.0.lock().unwrap().generation), (0, 2));
+        head.answer(&key(1), 1, read).await.unwrap();
+        assert_eq!((kept(&head), head.table.lock().unwrap().generation), (0, 2));
     }
 }

@@ -97,7 +97,7 @@ impl LastStale {
 /// All addresses of the service. Feed and API are for callers with the token, when there is one.
 pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
     let (for_programs, description) = OpenApiRouter::with_openapi(openapi::base())
-        .nest("/feed/v1", feed::routes(&state))
+        .merge(feed::routes())
         .nest("/api/v1", api::routes())
         .split_for_parts();
     let site = Site {

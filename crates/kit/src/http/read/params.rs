@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use axum::extract::{FromRequestParts, RawQuery};
+use axum::extract::FromRequestParts;
 use axum::http::request;
 use contract::problem::Problem;
 
@@ -19,10 +19,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 
     async fn from_request_parts(
         parts: &mut request::Parts,
-        state: &S,
+        _: &S,
     ) -> Result<Self, Self::Rejection> {
-        let RawQuery(query) = RawQuery::from_request_parts(parts, state).await?;
-        let query = query.unwrap_or_default();
+        let query = parts.uri.query().unwrap_or_default();
         Ok(Self { pairs: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect() })
     }
 }
