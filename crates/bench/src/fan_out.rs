@@ -96,7 +96,11 @@ impl Run {
         let count = i64::try_from(confirmed.len())?;
         let mut arrivals = Vec::new();
         let all = async {
-            progress.end_at(start + count).await;
+            tokio::select! {
+                () = progress.end_at(start + count) => {}
+                // Before that, a consumer ends only with an error.
+                Some(ended) = waiting.join_next() => arrivals.push(ended??),
+            }
             while let Some(ended) = waiting.join_next().await {
                 arrivals.push(ended??);
             }

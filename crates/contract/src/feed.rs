@@ -269,9 +269,24 @@ mod tests {
         assert_eq!(token.feed_id.as_str(), "k3v9x2ab");
         assert_eq!((token.epoch, token.sequence_nr), (Epoch(1_763_683_200_000), SequenceNr(1042)));
         assert_eq!(token.to_string(), "k3v9x2ab-1763683200000-1042");
-        for other in ["", "a-1", "a-1-2-3", "a--1-2", "a-+1-2", "a-01-2", "A-1-2", "a-1-2 ", "-1-2"]
-        {
+        for other in [
+            "",
+            "a-1",
+            "a-1-2-3",
+            "a--1-2",
+            "a-+1-2",
+            "a-01-2",
+            "A-1-2",
+            "a-1-2 ",
+            "-1-2",
+            "a-1-",
+            "a-00-1",
+            "a-1-9223372036854775808",
+        ] {
             assert_eq!(other.parse::<ContinuationToken>(), Err(InvalidToken), "{other:?}");
+        }
+        for one in ["a-0-0", "a-9223372036854775807-9223372036854775807"] {
+            assert_eq!(one.parse::<ContinuationToken>().unwrap().to_string(), one);
         }
     }
 

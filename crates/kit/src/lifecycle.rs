@@ -52,7 +52,7 @@ impl fmt::Display for TaskFailed {
 impl std::error::Error for TaskFailed {}
 
 impl Lifecycle {
-    /// A process without tasks yet. From here on SIGTERM and SIGINT are noticed, so that a signal
+    /// A process whose only task yet is the upkeep of metrics, which each one needs that runs for long. From here on SIGTERM and SIGINT are noticed, so that a signal
     /// which comes while the process starts stops it as well as any later one.
     ///
     /// # Errors
@@ -171,6 +171,13 @@ mod tests {
         });
         lifecycle.run_until(async {}).await.unwrap();
         was_done.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_process_keeps_up_its_metrics_from_the_start() {
+        let lifecycle = Lifecycle::new().unwrap();
+        assert_eq!(lifecycle.tasks.len(), 1);
+        lifecycle.run_until(async {}).await.unwrap();
     }
 
     #[tokio::test]

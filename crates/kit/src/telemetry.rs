@@ -1,17 +1,12 @@
 //! Logs to standard error, and metrics for Prometheus.
 
-use std::fmt::Debug;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
-use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::field::MakeExt as _;
-use tracing_subscriber::fmt::FormatFields;
-use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -29,22 +24,11 @@ pub fn init_logging(format: LogFormat) {
     let filter = EnvFilter::builder().parse_lossy(directives(std::env::var("RUST_LOG").ok()));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let result = match format {
-        LogFormat::Text if is_terminal() => builder.with_ansi(true).try_init(),
-        // The same, but colours are not even thought of, field by field.
-        LogFormat::Text => builder.with_ansi(false).fmt_fields(plain_fields()).try_init(),
+        LogFormat::Text => builder.with_ansi(is_terminal()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     // Fails only when logging was started already, which serves just as well.
     drop(result);
-}
-
-/// Fields as the library writes them, without colours.
-fn plain_fields() -> impl for<'w> FormatFields<'w> + 'static {
-    let field = |writer: &mut Writer<'_>, field: &Field, value: &dyn Debug| match field.name() {
-        "message" => write!(writer, "{value:?}"),
-        name => write!(writer, "{name}={value:?}"),
-    };
-    debug_fn(field).delimited(" ")
 }
 
 /// The later directive wins when two are equally specific.

@@ -97,12 +97,13 @@ async fn orders(
     params: Params,
     request: Request,
 ) -> Result<Response> {
+    // Taken out of the request, of which nothing else is needed: as an argument they would be a copy.
     let headers = request.into_parts().0.headers;
     naming_the_feed(&state, async {
         let query = Query::read(&params)?;
         match answer(&state, &query).await? {
             Answer::Page(page) => {
-                state.head.served.increment(1);
+                state.head.pages_served.increment(1);
                 Ok(reply(&page, &headers))
             }
             Answer::Refused { identity, verdict } => Err(refusal(&state, identity, verdict).await),
@@ -258,7 +259,7 @@ async fn wait(state: &AppState, query: &Query) -> Result<Answer> {
 
 /// Reads the page from the database.
 async fn read(state: &AppState, Query { page, .. }: &Query) -> Result<Answer> {
-    state.head.read.increment(1);
+    state.head.pages_read.increment(1);
     let limit = page.limit.unwrap_or(DEFAULT_PAGE_LIMIT);
     let answer = state.feed.feed_page(page.after.as_ref(), limit, MAX_PAGE_BYTES).await?;
     Ok(Answer::of(answer, page.limit))

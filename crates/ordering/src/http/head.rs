@@ -32,7 +32,7 @@ const MAX_BYTES: usize = 128 * 1024;
 pub(super) struct Wanted {
     /// The token of the page before; `None` for the first page.
     pub(super) after: Option<ContinuationToken>,
-    /// At most so many orders; `None` when the caller did not say.
+    /// At most so many orders; `None` when the caller did not say, and nor does the page's `Link`.
     pub(super) limit: Option<i64>,
 }
 
@@ -111,14 +111,15 @@ impl Answer {
     }
 }
 
-/// The pages that waiting requests have asked for since the last piece of news.
+/// The pages that waiting requests have asked for since the last piece of news; and how many there were,
+/// those included for which nobody waited.
 #[derive(Clone, Debug)]
 pub struct Head {
     table: Arc<Mutex<Slots>>,
     /// Counts pages that were read from the database.
-    pub(super) read: Counter,
+    pub(super) pages_read: Counter,
     /// Counts those that were sent: fewer are read where many wait for the same.
-    pub(super) served: Counter,
+    pub(super) pages_served: Counter,
 }
 
 impl Default for Head {
@@ -127,8 +128,8 @@ impl Default for Head {
         telemetry::metrics();
         Self {
             table: Arc::default(),
-            read: metrics::counter!("ordering_feed_pages_read_total"),
-            served: metrics::counter!("ordering_feed_pages_served_total"),
+            pages_read: metrics::counter!("ordering_feed_pages_read_total"),
+            pages_served: metrics::counter!("ordering_feed_pages_served_total"),
         }
     }
 }

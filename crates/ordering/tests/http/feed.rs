@@ -211,11 +211,23 @@ async fn every_problem_names_feed_and_epoch(app: App) {
         (Ask::get("/feed/v1/orders/4242"), ProblemCode::NotFound),
         (Ask::get("/feed/v1/orders/x"), ProblemCode::NotFound),
         (Ask::get("/feed/v1/nothing"), ProblemCode::NotFound),
+        (Ask::get("/feed/v1/orders/1/lines"), ProblemCode::NotFound),
+        (Ask::post("/feed/v1"), ProblemCode::NotFound),
+        (Ask::get("/feed/v1/"), ProblemCode::NotFound),
+        (Ask::get("/feed/v1/orders/"), ProblemCode::NotFound),
         (Ask::get("/feed/v1/orders?limit=x"), ProblemCode::InvalidRequest),
+        (Ask::get("/feed/v1/orders/1?x=1"), ProblemCode::InvalidRequest),
+        (Ask::get("/feed/v1/status?x=1"), ProblemCode::InvalidRequest),
         (Ask::get("/feed/v1/checksums?width=x"), ProblemCode::InvalidRequest),
         (Ask::post(ORDERS), ProblemCode::MethodNotAllowed),
+        (Ask::delete("/feed/v1/orders/1"), ProblemCode::MethodNotAllowed),
+        (Ask::delete("/feed/v1/status"), ProblemCode::MethodNotAllowed),
+        (Ask::delete("/feed/v1/checksums"), ProblemCode::MethodNotAllowed),
     ] {
-        assert_eq!(app.send(ask).await.problem(code).feed, Some(identity.clone()));
+        let answer = app.send(ask).await;
+        assert_eq!(answer.problem(code).feed, Some(identity.clone()));
+        let allowed = answer.headers.get("allow").map(|methods| methods.to_str().unwrap());
+        assert_eq!(allowed, (code == ProblemCode::MethodNotAllowed).then_some("GET,HEAD"));
     }
     // A stranger learns nothing.
     let stranger = app.with_token("secret").get(ORDERS).await;

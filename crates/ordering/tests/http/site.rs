@@ -15,6 +15,8 @@ async fn feed_and_api_are_for_callers_with_the_token() {
         "/feed/v1/orders/1",
         "/feed/v1/status",
         "/feed/v1/nothing",
+        "/feed/v1",
+        "/feed/v1/",
         "/api/v1/orders",
         "/api/v1/orders/1",
         "/api/v1/customers",

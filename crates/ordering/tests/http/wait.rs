@@ -154,6 +154,24 @@ async fn many_who_wait_cost_one_read_a_page(app: App) {
     }
 }
 
+/// Whoever said a limit is told it again, were it the one that counts without.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_who_waits_is_told_of_a_next_page_of_its_own() {
+    let app = App::sqlite().await;
+    let begin = app.get("/feed/v1/orders").await.page().continuation_token;
+    let limits = ["", "&limit=1000", "&limit=7"];
+    let mut waiting = limits.map(|limit| wait_after(&app, &format!("{begin}{limit}")));
+    still_waits(&mut waiting[2]).await;
+    app.confirmed().await;
+    app.tick().await;
+    for (limit, waiting) in limits.into_iter().zip(waiting) {
+        let answer = timeout(PROMPTLY, waiting).await.expect("is answered promptly").unwrap();
+        let token = answer.page().continuation_token;
+        let next = format!("</feed/v1/orders?after={token}{limit}>; rel=\"next\"");
+        assert_eq!(answer.header("link"), next);
+    }
+}
+
 /// Waits until another process listens on the app's database.
 async fn listening(app: &App) {
     let mut outsider = app.outsider().await;
