@@ -58,7 +58,7 @@ pub(crate) enum Measure {
     Latency(Latency),
     /// Whether pages, ticks, pulls and deep links cost the same with few orders and with many.
     Flatness(Flatness),
-    /// How much memory both services take in a short and in a long catch-up.
+    /// How much memory both services take in short catch-ups and in a long one.
     Memory(Memory),
     /// How soon each of many consumers, waiting at the end of the feed, has each new order.
     ///

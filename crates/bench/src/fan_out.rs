@@ -5,7 +5,6 @@ mod writer;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use e2e::api::Api;
@@ -21,7 +20,7 @@ use crate::servers::{self, Servers};
 use crate::services::{Pair, refused};
 use crate::statistics::percentile;
 use crate::{Result, verify};
-use consumer::{Arrival, Progress, consume};
+use consumer::{Arrival, consume};
 use writer::{Confirmed, confirm_all};
 
 /// Until all consumers wait.
@@ -80,27 +79,22 @@ impl Run {
         let status = client.status().await.map_err(refused)?;
         let start = status.last_sequence_nr.0;
         let feed = format!("{}-{}", status.feed_id, status.epoch);
-        let progress = Progress::new(consumers, start);
+        // Each order is confirmed once, and so has one number.
+        let last = start + i64::from(settings.rate * settings.seconds);
         let mut waiting = JoinSet::new();
-        for this in 0..consumers as usize {
+        for _ in 0..consumers {
             // One after the other: of many at once, the system lets some wait for seconds.
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            waiting.spawn(consume(stream, feed.clone(), Arc::clone(&progress), this));
+            waiting.spawn(consume(stream, feed.clone(), start, last));
         }
         let writer = confirm_all(address, settings.rate, settings.seconds, SETTLE);
         // Counted from when all wait: the first look of each is its own.
         sleep(SETTLE).await;
         let before = counters(&client).await?;
         let confirmed = writer.await.map_err(|_| "the writer has ended")??;
-        let count = i64::try_from(confirmed.len())?;
         let mut arrivals = Vec::new();
         let all = async {
-            tokio::select! {
-                () = progress.end_at(start + count) => {}
-                // Before that, a consumer ends only with an error.
-                Some(ended) = waiting.join_next() => arrivals.push(ended??),
-            }
             while let Some(ended) = waiting.join_next().await {
                 arrivals.push(ended??);
             }

@@ -52,8 +52,9 @@ impl fmt::Display for TaskFailed {
 impl std::error::Error for TaskFailed {}
 
 impl Lifecycle {
-    /// A process whose only task yet is the upkeep of metrics, which each one needs that runs for long. From here on SIGTERM and SIGINT are noticed, so that a signal
-    /// which comes while the process starts stops it as well as any later one.
+    /// A process whose only task yet is the upkeep of metrics, which each one needs that runs for long.
+    /// From here on SIGTERM and SIGINT are noticed, so that a signal which comes while the process starts
+    /// stops it as well as any later one.
     ///
     /// # Errors
     /// When the system does not let the process handle signals.
