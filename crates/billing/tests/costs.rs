@@ -123,6 +123,21 @@ fn a_page_takes_few_statements() {
     }
 }
 
+/// It is what an order waits for, once billing has caught up.
+#[test]
+fn a_short_page_at_the_end_of_the_feed_takes_one_statement_and_the_commit() {
+    let world = World::new();
+    let received = |version| {
+        let from = (version > 1).then(|| token(version - 1));
+        read(body(version, 1), from.as_ref()).received(from)
+    };
+    world.take_in(&received(1)); // Adopts the feed.
+    world.take_in(&received(2)); // May have to open its connection first.
+    let received = received(3);
+    let ((), statements) = statements::count(|| world.take_in(&received));
+    assert_eq!(statements, 2);
+}
+
 #[test]
 fn reading_an_order_takes_few_allocations() {
     let body = body(1, ORDERS);

@@ -1,6 +1,7 @@
 //! Taking in what ordering answered: orders, their invoices and the token, in one transaction and
 //! with the same number of statements for one order as for thousands, but for one look more when there
-//! are many. Pages that follow each other may share the transaction.
+//! are many. Pages that follow each other may share the transaction; a short one at the end of the feed
+//! takes one statement, if all that is to be done can be seen beforehand: [`super::at_once`].
 //!
 //! It has to be right while another process takes in the same page, a deep link pulls one of its
 //! orders, and somebody approves an invoice. PostgreSQL runs all of it at READ COMMITTED, where
@@ -34,7 +35,9 @@ use kit::random::Random;
 
 use super::orders::Upserted;
 use super::pull_state::{self, Verdict};
-use super::{Applied, Received, RowVersion, checksums, drafts, follow, orders, quarantine};
+use super::{
+    Applied, Received, RowVersion, at_once, checksums, drafts, follow, orders, quarantine,
+};
 use crate::pull::Counts;
 
 /// Takes in answers, one after the other, as far as they may share a transaction; the first always. The
@@ -46,7 +49,12 @@ pub(super) async fn apply<B: Backend>(
     at: Timestamp,
 ) -> Result<Applied> {
     let mut total = Counts::default();
-    for received in answers {
+    for (before, received) in answers.enumerate() {
+        if before == 0
+            && let Some(applied) = at_once::apply::<B>(conn, &received, random, at).await?
+        {
+            return Ok(applied);
+        }
         if let Some(refused) = refuse::<B>(conn, &received, at).await? {
             return Ok(refused);
         }

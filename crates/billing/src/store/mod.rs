@@ -4,6 +4,7 @@
 
 mod apply;
 mod approving;
+mod at_once;
 mod checksums;
 mod crediting;
 mod dispatches;

@@ -36,7 +36,7 @@ pub(super) struct Stored {
 }
 
 /// From so many orders on, it is worth asking first whether all of them are new.
-const MANY: usize = 100;
+pub(super) const MANY: usize = 100;
 
 /// Stores orders as [`upsert`] does. Many that are all new, as those of a first load, are inserted without
 /// looking for each whether it is here, and without an answer for each, which takes three quarters of the
@@ -78,7 +78,11 @@ pub(super) async fn upsert<B: Backend>(
         return Ok(Upserted { any_aside: true, ..Upserted::default() });
     }
     let batch = batch(orders, random, at);
-    let sql = format!("{} {ON_CONFLICT}", insertion::<B>(&batch));
+    let sql = format!(
+        "{} returning number, revision, invoice_id is not null as has_draft, \
+           exists (select 1 from quarantine) as any_aside",
+        upsertion(&batch.table::<B>(3), "true")
+    );
     let upsert = query::<B>(AssertSqlSafe(sql)).bind(epoch.0).bind(at.micros());
     let rows = upsert.bind_batch(batch).fetch_all(conn).await?;
     let mut upserted = Upserted { any_aside: rows.is_empty(), ..Upserted::default() };
@@ -119,7 +123,7 @@ async fn insert<B: Backend>(
     at: Timestamp,
 ) -> Result<Option<HashMap<i64, Stored>>> {
     let batch = batch(orders, random, at);
-    let sql = insertion::<B>(&batch);
+    let sql = insertion(&batch.table::<B>(3), "true");
     let insert = query::<B>(AssertSqlSafe(sql)).bind(epoch.0).bind(at.micros());
     match insert.bind_batch(batch).execute_exactly(orders.len() as u64, conn).await {
         Ok(()) => {}
@@ -137,7 +141,7 @@ async fn insert<B: Backend>(
 ///
 /// By rising number, so that two transactions lock shared rows in the same order: a batch is read as it
 /// stands. Sorting in the statement, documents and all, took a fifth of its time.
-fn batch(orders: &[&Fit], random: &Random, at: Timestamp) -> Batch {
+pub(super) fn batch(orders: &[&Fit], random: &Random, at: Timestamp) -> Batch {
     let mut orders: Vec<_> = orders.iter().copied().zip(new_ids(orders, random, at)).collect();
     orders.sort_unstable_by_key(|(order, _)| order.number);
     let (orders, ids): (Vec<_>, Vec<_>) = orders.into_iter().unzip();
@@ -152,9 +156,9 @@ fn batch(orders: &[&Fit], random: &Random, at: Timestamp) -> Batch {
         .text("invoice_id", ids)
 }
 
-/// The statement that writes them as new ones, of the epoch $1, received at $2. A deleted order comes
-/// without an id of an invoice.
-fn insertion<B: Backend>(batch: &Batch) -> String {
+/// The statement that writes the rows of the table `batch` as new ones, if `condition` holds, of the epoch
+/// $1, received at $2. A deleted order comes without an id of an invoice.
+fn insertion(batch: &str, condition: &str) -> String {
     format!(
         "insert into orders (number, epoch, version, state, confirmed_sequence_nr, document,
                              revision, missing_at_source, received_at, invoice_id, invoice_version,
@@ -163,9 +167,13 @@ fn insertion<B: Backend>(batch: &Batch) -> String {
                 case when invoice_id is not null then 1 end,
                 case when invoice_id is not null then $2 end,
                 case when invoice_id is not null then $2 end
-         from {} where true",
-        batch.table::<B>(3)
+         from {batch} where {condition}"
     )
+}
+
+/// The same, but for orders that are here already: those that are newer replace what is stored.
+pub(super) fn upsertion(batch: &str, condition: &str) -> String {
+    format!("{} {ON_CONFLICT}", insertion(batch, condition))
 }
 
 /// What becomes of an order that is here already. Everything that its invoice says, and its own version,
@@ -189,9 +197,7 @@ const ON_CONFLICT: &str = "on conflict (number) do update set
             when excluded.document = orders.document then orders.invoice_computed_at
             else excluded.invoice_computed_at end
     where (excluded.epoch, excluded.version) > (orders.epoch, orders.version)
-      and (excluded.invoice_id is not null or orders.invoice_id is null)
-    returning number, revision, invoice_id is not null as has_draft,
-              exists (select 1 from quarantine) as any_aside";
+      and (excluded.invoice_id is not null or orders.invoice_id is null)";
 
 /// An id for the invoice of each order received, should it need one: UUIDs version 7. Lists show the
 /// newest first, by id: of one answer, those are the last in the feed. `None` for deleted orders.

@@ -95,22 +95,54 @@ async fn go_on<B: Backend>(
     conn: &mut B::Connection,
     received: &Received,
 ) -> Result<Option<Position>> {
-    let Some(Advance { from: Some(from), to, last_sequence_nr }) = &received.advance else {
-        return Ok(None);
-    };
-    let moved = query::<B>(
-        "update pull_state set continuation_token = $1, last_sequence_nr = $2
-         where id = 1 and feed_id = $3 and epoch = $4 and continuation_token = $5",
-    )
-    .bind(to.to_string())
-    .bind(last_sequence_nr.0)
-    .bind(received.identity.feed_id.to_string())
-    .bind(received.identity.epoch.0)
-    .bind(from.to_string())
-    .execute(conn)
-    .await?;
+    let Some(step) = Step::of(received) else { return Ok(None) };
+    let token = step.to.clone();
+    let statement = query::<B>(AssertSqlSafe(Step::sql(2))).bind(received.identity.epoch.0);
+    let moved = step.bind(statement).execute(conn).await?;
     let identity = Some(received.identity.clone());
-    Ok((moved == 1).then(|| Position { identity, token: Some(to.clone()) }))
+    Ok((moved == 1).then_some(Position { identity, token: Some(token) }))
+}
+
+/// How a page that goes on from a token moves it.
+pub(super) struct Step<'r> {
+    feed_id: &'r FeedId,
+    from: &'r ContinuationToken,
+    to: &'r ContinuationToken,
+    last_sequence_nr: SequenceNr,
+}
+
+impl<'r> Step<'r> {
+    /// `None` for what is no page, and for the first page.
+    pub(super) fn of(received: &'r Received) -> Option<Self> {
+        let Advance { from, to, last_sequence_nr } = received.advance.as_ref()?;
+        let feed_id = &received.identity.feed_id;
+        Some(Self { feed_id, from: from.as_ref()?, to, last_sequence_nr: *last_sequence_nr })
+    }
+
+    /// Whether nothing was known to come behind the page.
+    pub(super) fn reaches_the_end(&self) -> bool {
+        self.to.sequence_nr >= self.last_sequence_nr
+    }
+
+    /// The statement that moves the token, if the history of this feed and of the epoch $1 is adopted,
+    /// and was read as far as the page was asked from. More conditions may follow. The parameters of
+    /// [`Self::bind`] begin with `$first`.
+    pub(super) fn sql(first: usize) -> String {
+        format!(
+            "update pull_state set continuation_token = ${to}, last_sequence_nr = ${last} \
+             where id = 1 and epoch = $1 and feed_id = ${feed_id} and continuation_token = ${from}",
+            to = first,
+            last = first + 1,
+            feed_id = first + 2,
+            from = first + 3,
+        )
+    }
+
+    /// Binds four parameters.
+    pub(super) fn bind<B: Backend>(self, query: Query<B>) -> Query<B> {
+        let query = query.bind(self.to.to_string()).bind(self.last_sequence_nr.0);
+        query.bind(self.feed_id.to_string()).bind(self.from.to_string())
+    }
 }
 
 async fn position<B: Backend>(conn: &mut B::Connection, lock: &str) -> Result<Position> {
@@ -298,49 +330,53 @@ pub(super) async fn count<B: Backend>(
     counts: &Counts,
     at: Timestamp,
 ) -> Result<()> {
-    let totals = "update pull_totals set
-             pages = pages + $1,
-             new_orders = new_orders + $2,
-             changed_orders = changed_orders + $3,
-             removed_orders = removed_orders + $4,
-             unchanged_orders = unchanged_orders + $5,
-             quarantined_orders = quarantined_orders + $6
-         where id = 1";
-    // Two answers may be taken in within the same microsecond.
-    let chart =
-        "insert into pulls (pages, new_orders, changed_orders, removed_orders, unchanged_orders,
-                                    quarantined_orders, at)
-         values ($1, $2, $3, $4, $5, $6, $7)
-         on conflict (at) do update set
-             pages = pulls.pages + excluded.pages,
-             new_orders = pulls.new_orders + excluded.new_orders,
-             changed_orders = pulls.changed_orders + excluded.changed_orders,
-             removed_orders = pulls.removed_orders + excluded.removed_orders,
-             unchanged_orders = pulls.unchanged_orders + excluded.unchanged_orders,
-             quarantined_orders = pulls.quarantined_orders + excluded.quarantined_orders";
-    if !counts.changed_something() {
-        return bind_counts(query::<B>(totals), counts).execute_exactly(1, conn).await;
-    }
+    let with = "with counts as (
+        select $1 as pages, $2 as new_orders, $3 as changed_orders, $4 as removed_orders,
+               $5 as unchanged_orders, $6 as quarantined_orders, $7 as at)";
+    let bound = |sql: String| {
+        query::<B>(AssertSqlSafe(sql))
+            .bind(counts.pages)
+            .bind(counts.new)
+            .bind(counts.changed)
+            .bind(counts.removed)
+            .bind(counts.unchanged)
+            .bind(counts.quarantined)
+            .bind(at.micros())
+    };
     // One round trip where the database can do both at once.
     if B::WRITES_IN_WITH {
-        let both = query::<B>(AssertSqlSafe(format!("with chart as ({chart}) {totals}")));
-        return bind_counts(both, counts).bind(at.micros()).execute_exactly(1, conn).await;
+        let both = format!("{with}, chart as ({CHART}) {TOTALS}");
+        return bound(both).execute_exactly(1, conn).await;
     }
-    let chart = bind_counts(query::<B>(chart), counts).bind(at.micros());
-    chart.execute_exactly(1, &mut *conn).await?;
-    bind_counts(query::<B>(totals), counts).execute_exactly(1, conn).await
+    bound(format!("{with} {CHART}")).execute(conn).await?;
+    bound(format!("{with} {TOTALS}")).execute_exactly(1, conn).await
 }
 
-/// Binds six parameters, in the order of the columns.
-fn bind_counts<B: Backend>(query: Query<B>, counts: &Counts) -> Query<B> {
-    query
-        .bind(counts.pages)
-        .bind(counts.new)
-        .bind(counts.changed)
-        .bind(counts.removed)
-        .bind(counts.unchanged)
-        .bind(counts.quarantined)
-}
+/// Keeps the row of a table `counts` for the chart, when it changed something. Two answers may be taken in
+/// within the same microsecond.
+pub(super) const CHART: &str =
+    "insert into pulls (pages, new_orders, changed_orders, removed_orders, unchanged_orders,
+                        quarantined_orders, at)
+     select pages, new_orders, changed_orders, removed_orders, unchanged_orders,
+            quarantined_orders, at
+     from counts where new_orders + changed_orders + removed_orders + quarantined_orders > 0
+     on conflict (at) do update set
+         pages = pulls.pages + excluded.pages,
+         new_orders = pulls.new_orders + excluded.new_orders,
+         changed_orders = pulls.changed_orders + excluded.changed_orders,
+         removed_orders = pulls.removed_orders + excluded.removed_orders,
+         unchanged_orders = pulls.unchanged_orders + excluded.unchanged_orders,
+         quarantined_orders = pulls.quarantined_orders + excluded.quarantined_orders";
+
+/// Adds the row of a table `counts` to the totals.
+pub(super) const TOTALS: &str = "update pull_totals set
+         pages = pull_totals.pages + counts.pages,
+         new_orders = pull_totals.new_orders + counts.new_orders,
+         changed_orders = pull_totals.changed_orders + counts.changed_orders,
+         removed_orders = pull_totals.removed_orders + counts.removed_orders,
+         unchanged_orders = pull_totals.unchanged_orders + counts.unchanged_orders,
+         quarantined_orders = pull_totals.quarantined_orders + counts.quarantined_orders
+     from counts where id = 1";
 
 fn read_counts<B: Backend>(row: &Row<B>) -> Result<Counts> {
     Ok(Counts {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use billing::invoice::InvoiceState::{AwaitingApproval, Withdrawn};
 use billing::store::{Applied, Received};
+use contract::feed::SequenceNr;
 use kit::random::Random;
 use testkit::statements;
 use tokio::runtime::Handle;
@@ -117,8 +118,9 @@ async fn apply_all(
 async fn between_two_pages_an_order_of_the_second_can_be_pulled() {
     let fixture = Fixture::postgres().await;
     let (other, random) = (fixture.another().await, Random::seeded(2));
-    let mut pages =
-        [page(1, 2, vec![order(2, 1, 1)]), page(2, 3, vec![order(3, 1, 1)])].into_iter();
+    let mut first = page(1, 2, vec![order(2, 1, 1)]);
+    first.advance.as_mut().unwrap().last_sequence_nr = SequenceNr(3); // more follows
+    let mut pages = [first, page(2, 3, vec![order(3, 1, 1)])].into_iter();
     fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await; // adopts the feed
     let mut taken = 0;
     let mut watched = std::iter::from_fn(|| {

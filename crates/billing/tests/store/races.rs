@@ -330,6 +330,35 @@ async fn pages_of_new_orders_are_asked_for_again_when_one_of_them_was_stored_mea
     assert!(matches!(taken_in, Applied::Done(Counts { new: 100, .. })), "{taken_in:?}");
 }
 
+/// A short page has looked for orders without a draft before it waits for this one.
+#[tokio::test]
+async fn a_short_page_is_asked_for_again_when_its_order_was_approved_meanwhile() {
+    let fixture = Fixture::postgres().await;
+    fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
+    let id = fixture.only_invoice().await.id;
+    let mut other = PgConnection::connect(&fixture.url()).await.unwrap();
+    let hold = "begin; select 1 from orders where number = 1 for no key update";
+    sqlx::raw_sql(hold).execute(&mut other).await.unwrap();
+    let (store, invoice) = (Arc::clone(&fixture.store), id.clone());
+    let approving = tokio::spawn(async move { store.approve(&invoice, None, Nothing, AT).await });
+    wait_for_waiting(&mut other, 1).await;
+    let (store, change) = (fixture.another().await, page(1, 2, vec![order(1, 2, 2)]));
+    let taking_in = tokio::spawn(async move {
+        let ends = [take_in(&store, &change).await, take_in(&store, &change).await];
+        (ends, store.pull_state().await.unwrap())
+    });
+    wait_for_waiting(&mut other, 2).await;
+    sqlx::raw_sql("commit").execute(&mut other).await.unwrap();
+
+    assert!(matches!(approving.await.unwrap().unwrap(), Approval::Approved(_)));
+    let (ends, state) = taking_in.await.unwrap();
+    let [Applied::Superseded, Applied::Done(counts)] = ends else { panic!("{ends:?}") };
+    assert_eq!((counts.pages, counts.changed), (1, 1));
+    assert_eq!((state.totals.pages, state.totals.changed), (2, 1), "nothing counts twice");
+    assert_eq!(fixture.in_state(1, Credited).await[0].id, id);
+    assert_eq!(fixture.in_state(1, AwaitingApproval).await[0].order_version, 2);
+}
+
 /// Takes pages in while another transaction has stored order `number`, and ends that when it is waited
 /// for. The draft there, of version 1 as its order, has the id `draft of {number}`.
 async fn take_in_while_it_is_stored(
@@ -353,13 +382,21 @@ async fn take_in_while_it_is_stored(
         let random = Random::from_os();
         store.apply_all(&mut pages, &random, AT).await.unwrap()
     });
-    let waiting = "select count(*) from pg_locks
-        where not granted and transactionid = pg_current_xact_id()::xid";
-    wait::until("it waits for the row", Duration::from_secs(30), async || {
-        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut other).await.unwrap() == 1
-    })
-    .await;
+    wait_for_waiting(&mut other, 1).await;
     assert!(!taking_in.is_finished());
     sqlx::raw_sql(end).execute(&mut other).await.unwrap();
     taking_in.await.unwrap()
+}
+
+/// Waits until so many others wait for a row: one for the transaction of `other`, which holds it, and those
+/// behind it for their turn.
+async fn wait_for_waiting(other: &mut PgConnection, count: i64) {
+    let waiting = "select count(*) from pg_locks where not granted
+        and (transactionid = pg_current_xact_id()::xid or locktype = 'tuple')
+        and (database is null
+             or database = (select oid from pg_database where datname = current_database()))";
+    wait::until("they wait for the row", Duration::from_secs(30), async || {
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut *other).await.unwrap() == count
+    })
+    .await;
 }
