@@ -38,6 +38,9 @@ pub(crate) enum Mode {
     /// The billing service, as a process of its own.
     #[command(hide = true)]
     Billing(billing::settings::Cli),
+    /// What HTTP alone takes, as a process of its own.
+    #[command(hide = true)]
+    Floor,
 }
 
 /// What can be measured.
@@ -63,7 +66,8 @@ pub(crate) enum Measure {
     /// How soon each of many consumers, waiting at the end of the feed, has each new order.
     ///
     /// From the answer to its confirmation until the page is received, for each order and each
-    /// consumer, beside the same with one consumer.
+    /// consumer, beside the same with one consumer, and with a server that has one page for all and
+    /// nothing else.
     FanOut(FanOut),
     /// What the pair costs while nothing happens: processor time, and statements by text.
     Idle(Idle),

@@ -1,10 +1,12 @@
 //! Many consumers at the end of the feed: how soon each of them has each new order.
 
 mod consumer;
+pub(crate) mod floor;
 mod writer;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::time::Duration;
 
 use e2e::api::Api;
@@ -47,18 +49,31 @@ pub(crate) async fn measure(settings: FanOut) -> Result<Section> {
         let run = Run::of(ordering.address(), settings, consumers).await?;
         let who =
             if consumers == 1 { "1 consumer".into() } else { format!("{consumers} consumers") };
-        // A million samples are no help to anybody: the percentiles of them are.
-        let told: Vec<_> = (1..=100).map(|percent| percentile(&run.millis, percent)).collect();
-        for percent in [50, 99] {
-            let what = format!("confirmed → received, p{percent}");
-            section.figures.push(Figure::percentile(&what, &who, "ms", percent, &told));
-        }
-        slowest.push(percentile(&run.millis, 99));
+        slowest.push(tell_delivery(&mut section, &who, &run.millis));
         run.tell(&mut section, &who);
     }
+    drop(ordering);
+    eprintln!("{} waiting for HTTP alone", settings.consumers);
+    let who = format!("{} consumers of HTTP alone", settings.consumers);
+    tell_delivery(&mut section, &who, &floor::measure(settings).await?);
+    section.notes.push(
+        "HTTP alone: a server with one page for all who wait, without a database, routes or a log."
+            .into(),
+    );
     let ratio = slowest[1] / slowest[0]; // of the two runs above
     section.hold("p99 of many ÷ of one".into(), ratio, Some(Target::AtMost(10.0)));
     Ok(section)
+}
+
+/// Tells percentiles of how long orders took; the 99th.
+fn tell_delivery(section: &mut Section, who: &str, millis: &[f64]) -> f64 {
+    // A million samples are no help to anybody: the percentiles of them are.
+    let told: Vec<_> = (1..=100).map(|percent| percentile(millis, percent)).collect();
+    for percent in [50, 99] {
+        let what = format!("confirmed → received, p{percent}");
+        section.figures.push(Figure::percentile(&what, who, "ms", percent, &told));
+    }
+    percentile(millis, 99)
 }
 
 /// What came of so many consumers.
@@ -81,26 +96,13 @@ impl Run {
         let feed = format!("{}-{}", status.feed_id, status.epoch);
         // Each order is confirmed once, and so has one number.
         let last = start + i64::from(settings.rate * settings.seconds);
-        let mut waiting = JoinSet::new();
-        for _ in 0..consumers {
-            // One after the other: of many at once, the system lets some wait for seconds.
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            waiting.spawn(consume(stream, feed.clone(), start, last));
-        }
+        let waiting = wait_all(address, &feed, start..last, consumers).await?;
         let writer = confirm_all(address, settings.rate, settings.seconds, SETTLE);
         // Counted from when all wait: the first look of each is its own.
         sleep(SETTLE).await;
         let before = counters(&client).await?;
         let confirmed = writer.await.map_err(|_| "the writer has ended")??;
-        let mut arrivals = Vec::new();
-        let all = async {
-            while let Some(ended) = waiting.join_next().await {
-                arrivals.push(ended??);
-            }
-            Ok::<_, kit::lifecycle::BoxError>(())
-        };
-        timeout(LIMIT, all).await.map_err(|_| "not every order reaches every consumer")??;
+        let arrivals = received(waiting).await?;
         let after = counters(&client).await?;
         let counted = COUNTERS.iter().zip(before.into_iter().zip(after));
         let counted = counted.filter_map(|(name, (before, after))| Some((*name, after? - before?)));
@@ -133,6 +135,39 @@ impl Run {
         }
         section.notes.push(note + ".");
     }
+}
+
+/// Consumers, each with what it has received.
+type Waiting = JoinSet<Result<Vec<Arrival>>>;
+
+/// Lets so many consumers wait, from the number at which the range starts, until they have the number at
+/// which it ends.
+async fn wait_all(
+    address: &str,
+    feed: &str,
+    numbers: Range<i64>,
+    consumers: u32,
+) -> Result<Waiting> {
+    let mut waiting = JoinSet::new();
+    for _ in 0..consumers {
+        // One after the other: of many at once, the system lets some wait for seconds.
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        waiting.spawn(consume(stream, feed.to_owned(), numbers.start, numbers.end));
+    }
+    Ok(waiting)
+}
+
+/// What each of them has received, once all have everything.
+async fn received(mut waiting: Waiting) -> Result<Vec<Vec<Arrival>>> {
+    let all = async {
+        let mut arrivals = Vec::new();
+        while let Some(ended) = waiting.join_next().await {
+            arrivals.push(ended??);
+        }
+        Ok(arrivals)
+    };
+    timeout(LIMIT, all).await.map_err(|_| "not every order reaches every consumer")?
 }
 
 /// Milliseconds from each confirmation until each consumer had the order; 0 when that was before

@@ -65,6 +65,7 @@ fn main() -> ExitCode {
             kit::telemetry::init_logging(service.log_format);
             run(true, billing::app::run(service.command))
         }
+        Mode::Floor => run(true, fan_out::floor::serve()),
         Mode::Measure(mode) => run(false, cli::measure(mode, &cli.out)),
     };
     ended.unwrap_or_else(|error| {

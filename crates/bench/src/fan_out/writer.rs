@@ -29,14 +29,21 @@ pub(super) fn confirm_all(
     seconds: u32,
     pause: Duration,
 ) -> oneshot::Receiver<Result<Vec<Confirmed>>> {
-    let (done, confirmed) = oneshot::channel();
     let client = Ordering(Api::new(format!("http://{address}")));
+    on_a_thread(async move {
+        let drafts = drafts(&client, rate * seconds).await?;
+        sleep(pause).await;
+        confirm(&client, drafts, rate).await
+    })
+}
+
+/// Confirms on a thread of its own.
+pub(super) fn on_a_thread<F>(work: F) -> oneshot::Receiver<Result<Vec<Confirmed>>>
+where
+    F: Future<Output = Result<Vec<Confirmed>>> + Send + 'static,
+{
+    let (done, confirmed) = oneshot::channel();
     std::thread::spawn(move || {
-        let work = async {
-            let drafts = drafts(&client, rate * seconds).await?;
-            sleep(pause).await;
-            confirm(&client, drafts, rate).await
-        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let result = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(work));
         let _ = done.send(result); // nobody waits when the measurement has failed
