@@ -48,7 +48,7 @@ pub(crate) async fn measure(settings: Breakdown) -> Result<Section> {
     for (what, seconds) in
         statements(&servers.source, "ordering", servers.counts_statements).await?
     {
-        tell(&format!("of it, statements on {what}"), seconds);
+        tell(&format!("pages: statements on {what}"), seconds);
     }
     let (bodies, fetching) = fetch(&ordering.url()).await?;
     tell("fetch them over HTTP: read, serialise, transfer", fetching);
@@ -58,7 +58,7 @@ pub(crate) async fn measure(settings: Breakdown) -> Result<Section> {
     let applying = apply(&pair.billing_url, pages).await?;
     tell("apply: orders, invoices and token, committed", applying);
     for (what, seconds) in statements(&servers.copy, "billing", servers.counts_statements).await? {
-        tell(&format!("of it, statements on {what}"), seconds);
+        tell(&format!("apply: statements on {what}"), seconds);
     }
     let copying = ceiling(&servers, &pair.ordering_url).await?;
     tell("the ceiling: binary COPY of orders and lines from server to server", copying);
