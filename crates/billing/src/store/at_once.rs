@@ -10,7 +10,8 @@
 //! what it has seen of an order may be old by the time it stores it. What it stores is all the same
 //! right, as the upsert compares with the row as it then is; and should the order have an invoice by
 //! then that is no draft, the transaction is given up, and the next one finds it. An entry of the
-//! quarantine that it has not seen is no harm: see [`super::quarantine`].
+//! quarantine that it has not seen counts no more, as any that was committed at the same moment: see
+//! [`super::quarantine`].
 
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Result, query};
@@ -32,7 +33,8 @@ pub(super) async fn apply<B: Backend>(
     let Received { identity, orders, unfit, .. } = received;
     let is_short = (1..orders::MANY).contains(&orders.len());
     let is_plain = unfit.is_empty() && !orders.iter().any(Fit::is_deleted);
-    // Others share the transaction of pages that are followed by more.
+    // It ends with the totals locked, so no page may follow; one with more behind it shares a transaction
+    // instead.
     let step = Step::of(received).filter(Step::reaches_the_end);
     let Some(step) = step.filter(|_| B::WRITES_IN_WITH && is_short && is_plain) else {
         return Ok(None);
@@ -42,10 +44,11 @@ pub(super) async fn apply<B: Backend>(
     let sql = format!(
         "with moved as ( \
            {step} \
-             and not exists (select 1 from quarantine) \
              and not exists (select 1 from {table} \
-               where (select orders.invoice_id is null from orders \
-                      where orders.number = batch.number)) \
+               where exists (select 1 from quarantine \
+                             where quarantine.number = batch.number) \
+                 or (select orders.invoice_id is null from orders \
+                     where orders.number = batch.number)) \
            returning id), \
          stored as ( \
            {upsertion} returning revision, orders.invoice_id is not null as has_draft), \

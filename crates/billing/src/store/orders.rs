@@ -35,7 +35,8 @@ pub(super) struct Stored {
     pub(super) has_draft: bool,
 }
 
-/// From so many orders on, it is worth asking first whether all of them are new.
+/// From so many orders on, it is worth asking first whether all of them are new. With fewer, a page is
+/// short: see [`super::at_once`].
 pub(super) const MANY: usize = 100;
 
 /// Stores orders as [`upsert`] does. Many that are all new, as those of a first load, are inserted without
