@@ -10,8 +10,7 @@
 //! what it has seen of an order may be old by the time it stores it. What it stores is all the same
 //! right, as the upsert compares with the row as it then is; and should the order have an invoice by
 //! then that is no draft, the transaction is given up, and the next one finds it. An entry of the
-//! quarantine that it has not seen counts no more, as any that was committed at the same moment: see
-//! [`super::quarantine`].
+//! quarantine that it has not seen is as one that was committed right after it: see [`super::quarantine`].
 
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Result, query};
@@ -23,7 +22,7 @@ use super::{Applied, Fit, Received};
 use crate::pull::Counts;
 
 /// Takes in a page, if no more is to be done for it; `None`, and nothing is changed, when there may be.
-/// The transaction may be committed only when it is [`Applied::Done`].
+/// When it is something else than [`Applied::Done`], the transaction must be rolled back.
 pub(super) async fn apply<B: Backend>(
     conn: &mut B::Connection,
     received: &Received,

@@ -90,7 +90,7 @@ pub struct Advance {
 pub enum Applied {
     /// It is taken in.
     Done(Counts),
-    /// The token was moved, a new order of a page stored, or the invoice of one approved, by somebody else
+    /// The token was moved, a new order of a page stored, or the draft of one ended, by somebody else
     /// meanwhile: nothing was changed, ask again.
     Superseded,
     /// It is of an older epoch than the adopted one, or of another feed: nothing was changed.
