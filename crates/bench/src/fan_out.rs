@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use e2e::api::Api;
 use e2e::ordering::Ordering;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::cli::FanOut;
+use crate::http_client::Connection;
 use crate::orders::{self, LIMIT};
 use crate::report::{Figure, Section, Target};
 use crate::servers::{self, Servers};
@@ -151,9 +151,8 @@ async fn wait_all(
     let mut waiting = JoinSet::new();
     for _ in 0..consumers {
         // One after the other: of many at once, the system lets some wait for seconds.
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        waiting.spawn(consume(stream, feed.to_owned(), numbers.start, numbers.end));
+        let connection = Connection::open(address).await?;
+        waiting.spawn(consume(connection, feed.to_owned(), numbers.start, numbers.end));
     }
     Ok(waiting)
 }

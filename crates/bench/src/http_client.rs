@@ -6,6 +6,7 @@ use std::str;
 
 use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// A connection, and what was read of it and not used yet.
 pub(crate) struct Connection<S> {
@@ -18,6 +19,18 @@ pub(crate) struct Connection<S> {
 enum Length {
     Bytes(usize),
     Chunked,
+}
+
+impl Connection<TcpStream> {
+    /// To `address`; what is written is sent at once.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub(crate) async fn open(address: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self::new(stream))
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {

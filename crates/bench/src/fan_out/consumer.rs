@@ -21,12 +21,11 @@ pub(super) struct Arrival {
 
 /// Waits for one page after the other until the number `last` has arrived. `feed` is how tokens begin.
 pub(super) async fn consume(
-    stream: TcpStream,
+    mut connection: Connection<TcpStream>,
     feed: String,
     mut after: i64,
     last: i64,
 ) -> Result<Vec<Arrival>> {
-    let mut connection = Connection::new(stream);
     let mut arrivals = Vec::new();
     while after < last {
         let path = format!("/feed/v1/orders?after={feed}-{after}&wait=30");

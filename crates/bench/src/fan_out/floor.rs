@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -41,9 +41,7 @@ pub(super) async fn measure(settings: FanOut) -> Result<Vec<f64>> {
 }
 
 async fn confirm(address: &str, rate: u32, count: i64) -> Result<Vec<Confirmed>> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let mut connection = Connection::new(stream);
+    let mut connection = Connection::open(address).await?;
     let mut ticks = interval(Duration::from_secs(1) / rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut confirmed = Vec::new();

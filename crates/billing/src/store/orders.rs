@@ -157,9 +157,9 @@ pub(super) fn batch(orders: &[&Fit], random: &Random, at: Timestamp) -> Batch {
         .text("invoice_id", ids)
 }
 
-/// The statement that writes the rows of the table `batch` as new ones, if `condition` holds, of the epoch
+/// The statement that writes the rows of `table`, a batch, as new ones, if `condition` holds, of the epoch
 /// $1, received at $2. A deleted order comes without an id of an invoice.
-fn insertion(batch: &str, condition: &str) -> String {
+fn insertion(table: &str, condition: &str) -> String {
     format!(
         "insert into orders (number, epoch, version, state, confirmed_sequence_nr, document,
                              revision, missing_at_source, received_at, invoice_id, invoice_version,
@@ -168,13 +168,13 @@ fn insertion(batch: &str, condition: &str) -> String {
                 case when invoice_id is not null then 1 end,
                 case when invoice_id is not null then $2 end,
                 case when invoice_id is not null then $2 end
-         from {batch} where {condition}"
+         from {table} where {condition}"
     )
 }
 
 /// The same, but for orders that are here already: those that are newer replace what is stored.
-pub(super) fn upsertion(batch: &str, condition: &str) -> String {
-    format!("{} {ON_CONFLICT}", insertion(batch, condition))
+pub(super) fn upsertion(table: &str, condition: &str) -> String {
+    format!("{} {ON_CONFLICT}", insertion(table, condition))
 }
 
 /// What becomes of an order that is here already. Everything that its invoice says, and its own version,
