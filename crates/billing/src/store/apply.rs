@@ -28,13 +28,14 @@
 //! what comes after. That is nearly always so.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use contract::time::Timestamp;
 use kit::db::{Backend, Result};
 use kit::random::Random;
 
 use super::orders::Upserted;
-use super::pull_state::{self, Verdict};
+use super::pull_state::{self, Seen};
 use super::{
     Applied, Received, RowVersion, at_once, checksums, drafts, follow, orders, quarantine,
 };
@@ -55,10 +56,11 @@ pub(super) async fn apply<B: Backend>(
         {
             return Ok(applied);
         }
-        if let Some(refused) = refuse::<B>(conn, &received, at).await? {
-            return Ok(refused);
-        }
-        let Some(taken) = take_in::<B>(conn, &received, random, at).await? else {
+        let seen = match pull_state::admit::<B>(conn, &received, at).await? {
+            Ok(seen) => seen,
+            Err(refused) => return Ok(refused),
+        };
+        let Some(taken) = take_in::<B>(conn, &received, seen, random, at).await? else {
             return Ok(Applied::Superseded);
         };
         total += taken.counts;
@@ -80,7 +82,7 @@ pub(super) async fn replace<B: Backend>(
     at: Timestamp,
 ) -> Result<Applied> {
     // The position comes before the orders, as everywhere.
-    if let Some(refused) = refuse::<B>(conn, received, at).await? {
+    if let Err(refused) = pull_state::admit::<B>(conn, received, at).await? {
         return Ok(refused);
     }
     for order in &received.orders {
@@ -88,25 +90,11 @@ pub(super) async fn replace<B: Backend>(
             return Ok(Applied::Superseded);
         }
     }
-    let Some(taken) = take_in::<B>(conn, received, random, at).await? else {
+    let Some(taken) = take_in::<B>(conn, received, None, random, at).await? else {
         return Ok(Applied::Superseded);
     };
     pull_state::count::<B>(conn, &taken.counts, at).await?;
     Ok(Applied::Done(taken.counts))
-}
-
-/// Judges an answer and moves the position accordingly; why it may not be taken in, `None` when it
-/// may.
-async fn refuse<B: Backend>(
-    conn: &mut B::Connection,
-    received: &Received,
-    at: Timestamp,
-) -> Result<Option<Applied>> {
-    Ok(match pull_state::admit::<B>(conn, received, at).await? {
-        Verdict::Accepted(_) => None,
-        Verdict::Superseded => Some(Applied::Superseded),
-        Verdict::WrongHistory => Some(Applied::WrongHistory),
-    })
 }
 
 /// What an answer did.
@@ -116,24 +104,78 @@ struct Taken {
     holds_only_orders: bool,
 }
 
-/// `None` when another transaction was faster with one of the orders.
+/// Takes in what was answered, of which `seen` was here; `None` when another transaction was faster with
+/// one of the orders.
 async fn take_in<B: Backend>(
+    conn: &mut B::Connection,
+    received: &Received,
+    seen: Option<Seen>,
+    random: &Random,
+    at: Timestamp,
+) -> Result<Option<Taken>> {
+    let stored = match seen {
+        Some(Seen { any_order: false, any_aside }) if received.orders.len() >= orders::MANY => {
+            insert_all::<B>(conn, received, any_aside, random, at).await?
+        }
+        _ => Some(upsert_all::<B>(conn, received, random, at).await?),
+    };
+    let Some(Stored { mut counts, any_aside, by_number }) = stored else { return Ok(None) };
+    counts.pages = i64::from(received.advance.is_some());
+    if any_aside {
+        quarantine::release::<B>(conn, received).await?;
+    }
+    counts.quarantined = quarantine::put_aside::<B>(conn, received, at).await?;
+    // Of the others, something newer is here already.
+    counts.unchanged += count(received.unfit.len()) - counts.quarantined;
+    let followed = follow::follow::<B>(conn, received, &by_number, random, at).await?;
+    let holds_only_orders = !(any_aside || followed) && received.unfit.is_empty();
+    Ok(Some(Taken { counts, holds_only_orders }))
+}
+
+/// What became of an answer's orders.
+struct Stored {
+    counts: Counts,
+    /// Whether any of them may be in quarantine.
+    any_aside: bool,
+    /// Those that were stored and whose invoices may have to follow.
+    by_number: HashMap<i64, orders::Stored>,
+}
+
+/// Stores orders that are all new. They have no other invoices than the drafts that are made with them.
+async fn insert_all<B: Backend>(
+    conn: &mut B::Connection,
+    received: &Received,
+    any_aside: bool,
+    random: &Random,
+    at: Timestamp,
+) -> Result<Option<Stored>> {
+    let orders: Vec<_> = received.orders.iter().collect();
+    if !orders::insert::<B>(conn, received.identity.epoch, &orders, random, at).await? {
+        return Ok(None);
+    }
+    let removed = count(orders.iter().filter(|order| order.is_deleted()).count());
+    let counts = Counts { new: count(orders.len()) - removed, removed, ..Counts::default() };
+    Ok(Some(Stored { counts, any_aside, by_number: HashMap::new() }))
+}
+
+/// Stores the orders that are newer than what is here, whatever that is.
+async fn upsert_all<B: Backend>(
     conn: &mut B::Connection,
     received: &Received,
     random: &Random,
     at: Timestamp,
-) -> Result<Option<Taken>> {
-    let mut counts = Counts { pages: i64::from(received.advance.is_some()), ..Counts::default() };
+) -> Result<Stored> {
     let epoch = received.identity.epoch;
     let orders: Vec<_> = received.orders.iter().collect();
-    let upserted = orders::store::<B>(conn, epoch, &orders, random, at).await?;
-    let Some(Upserted { mut stored, any_aside }) = upserted else { return Ok(None) };
+    let Upserted { mut stored, any_aside } =
+        orders::upsert::<B>(conn, epoch, &orders, random, at).await?;
     let refused: Vec<_> = (orders.into_iter())
         .filter(|order| order.is_deleted() && !stored.contains_key(&order.number))
         .collect();
     if drafts::withdraw_deleted::<B>(conn, epoch, &refused, at).await? > 0 {
         stored.extend(orders::upsert::<B>(conn, epoch, &refused, random, at).await?.stored);
     }
+    let mut counts = Counts::default();
     for order in &received.orders {
         match stored.get(&order.number) {
             None => counts.unchanged += 1,
@@ -142,14 +184,9 @@ async fn take_in<B: Backend>(
             Some(_) => counts.changed += 1,
         }
     }
-    if any_aside {
-        quarantine::release::<B>(conn, received).await?;
-    }
-    counts.quarantined = quarantine::put_aside::<B>(conn, received, at).await?;
-    // Of the others, something newer is here already.
-    let unfit = i64::try_from(received.unfit.len()).unwrap_or(i64::MAX);
-    counts.unchanged += unfit - counts.quarantined;
-    let followed = follow::follow::<B>(conn, received, &stored, random, at).await?;
-    let holds_only_orders = !(any_aside || followed) && received.unfit.is_empty();
-    Ok(Some(Taken { counts, holds_only_orders }))
+    Ok(Stored { counts, any_aside, by_number: stored })
+}
+
+fn count(of: usize) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
 }

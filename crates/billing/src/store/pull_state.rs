@@ -7,7 +7,7 @@ use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Error, Query, Result, Row, query};
 
 use super::sql::storable;
-use super::{Advance, PullState, Received};
+use super::{Advance, Applied, PullState, Received};
 use crate::pull::Counts;
 
 /// How long pulls are kept for the chart.
@@ -15,7 +15,7 @@ const KEEP_PULLS: Duration = Duration::from_hours(30 * 24);
 
 /// What is adopted, and how far it was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Position {
+struct Position {
     /// `None` before the first answer.
     identity: Option<FeedIdentity>,
     /// `None`: from the beginning.
@@ -24,13 +24,22 @@ pub(super) struct Position {
 
 /// Whether an answer may be taken in.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
+enum Verdict {
     /// It may, and this is the position afterwards.
     Accepted(Position),
     /// A page that was asked with another token than the stored one.
     Superseded,
     /// Of another feed, or of an older epoch.
     WrongHistory,
+}
+
+/// What is here of a page's orders before they are stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Seen {
+    /// Any order whose number lies between theirs: when there is none, all of them are new.
+    pub(super) any_order: bool,
+    /// Any order may be in quarantine.
+    pub(super) any_aside: bool,
 }
 
 impl Position {
@@ -59,7 +68,8 @@ fn is_same_or_later(identity: &FeedIdentity, adopted: &FeedIdentity) -> bool {
     identity.feed_id == adopted.feed_id && identity.epoch >= adopted.epoch
 }
 
-/// Judges an answer and moves the position accordingly.
+/// Judges an answer and moves the position accordingly: what was seen of its orders on the way, which is
+/// nothing when the way was another than that of most pages; or why it may not be taken in.
 ///
 /// A page holds the row from here to the end of its transaction: that makes comparing and setting
 /// the token one step. A pulled order locks it only when it has something to adopt. Otherwise a
@@ -69,38 +79,45 @@ pub(super) async fn admit<B: Backend>(
     conn: &mut B::Connection,
     received: &Received,
     at: Timestamp,
-) -> Result<Verdict> {
+) -> Result<std::result::Result<Option<Seen>, Applied>> {
     if received.advance.is_none() {
         let position = position::<B>(conn, "").await?;
-        let verdict = position.judge(received);
-        if verdict == Verdict::Accepted(position) || verdict == Verdict::WrongHistory {
-            return Ok(verdict);
+        match position.judge(received) {
+            Verdict::Accepted(same) if same == position => return Ok(Ok(None)),
+            Verdict::WrongHistory => return Ok(Err(Applied::WrongHistory)),
+            Verdict::Accepted(_) | Verdict::Superseded => {}
         }
     }
-    if let Some(position) = go_on::<B>(conn, received).await? {
-        return Ok(Verdict::Accepted(position));
+    if let Some(seen) = go_on::<B>(conn, received).await? {
+        return Ok(Ok(Some(seen)));
     }
-    let verdict = position::<B>(conn, B::FOR_UPDATE).await?.judge(received);
-    if let Verdict::Accepted(position) = &verdict {
-        let last_sequence_nr = received.advance.as_ref().map(|page| page.last_sequence_nr);
-        move_to::<B>(conn, position, last_sequence_nr, at).await?;
-    }
-    Ok(verdict)
+    Ok(match position::<B>(conn, B::FOR_UPDATE).await?.judge(received) {
+        Verdict::Accepted(position) => {
+            let last_sequence_nr = received.advance.as_ref().map(|page| page.last_sequence_nr);
+            move_to::<B>(conn, &position, last_sequence_nr, at).await?;
+            Ok(None)
+        }
+        Verdict::Superseded => Err(Applied::Superseded),
+        Verdict::WrongHistory => Err(Applied::WrongHistory),
+    })
 }
 
 /// Moves the token, and locks the position, when a page goes on from it in the adopted history, as
-/// nearly all do: one statement instead of two. `None`, and nothing is changed, when there is more to
-/// find out.
-async fn go_on<B: Backend>(
-    conn: &mut B::Connection,
-    received: &Received,
-) -> Result<Option<Position>> {
+/// nearly all do: one statement instead of two, which also sees what is here of the page's orders, as of
+/// before it waited for the position. `None`, and nothing is changed, when there is more to find out.
+async fn go_on<B: Backend>(conn: &mut B::Connection, received: &Received) -> Result<Option<Seen>> {
     let Some(step) = Step::of(received) else { return Ok(None) };
-    let token = step.to.clone();
-    let statement = query::<B>(AssertSqlSafe(Step::sql(2))).bind(received.identity.epoch.0);
-    let moved = step.bind(statement).execute(conn).await?;
-    let identity = Some(received.identity.clone());
-    Ok((moved == 1).then_some(Position { identity, token: Some(token) }))
+    let numbers = received.orders.iter().map(|order| order.number);
+    let sql = format!(
+        "{} returning exists (select 1 from orders where number between $2 and $3) as any_order, \
+           exists (select 1 from quarantine) as any_aside",
+        Step::sql(4)
+    );
+    let statement = query::<B>(AssertSqlSafe(sql)).bind(received.identity.epoch.0);
+    let statement = statement.bind(numbers.clone().min()).bind(numbers.max());
+    let row = step.bind(statement).fetch_optional(conn).await?;
+    row.map(|row| Ok(Seen { any_order: row.get("any_order")?, any_aside: row.get("any_aside")? }))
+        .transpose()
 }
 
 /// How a page that goes on from a token moves it.

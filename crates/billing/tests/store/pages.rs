@@ -141,12 +141,11 @@ async fn between_two_pages_an_order_of_the_second_can_be_pulled() {
 
 /// On one thread: statements are counted by thread, and other tests run on others.
 #[tokio::test]
-async fn a_large_page_takes_as_many_statements_as_a_small_one_but_for_a_look() {
+async fn a_large_page_takes_as_many_statements_as_a_small_one() {
     let fixture = Fixture::postgres().await;
     let small = statements_of_a_page(&fixture, 0, 1).await;
     let large = statements_of_a_page(&fixture, 1_000, 100).await;
-    // Of many orders it is asked first whether all of them are new.
-    assert_eq!(small + 1, large);
+    assert_eq!(small, large);
     assert!((5..=16).contains(&small), "{small} statements");
 }
 

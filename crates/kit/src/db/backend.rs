@@ -123,6 +123,11 @@ pub trait Backend:
     /// The batch as a table expression whose parameters start at `$first`.
     fn batch_table(batch: &Batch, first: usize) -> String;
 
+    /// See [`Batch::stream`].
+    fn batch_stream(batch: &Batch, first: usize) -> String {
+        Self::batch_table(batch, first)
+    }
+
     /// Adds the batch as the next parameters.
     fn add_batch(arguments: &mut Self::Arguments, batch: Batch) -> Result<(), sqlx::Error>;
 }
@@ -247,12 +252,16 @@ impl Backend for Postgres {
 
     fn batch_table(batch: &Batch, first: usize) -> String {
         let names: Vec<_> = batch.names().collect();
-        let arrays: Vec<_> = batch
-            .columns()
-            .enumerate()
-            .map(|(place, values)| format!("${}::{}[]", first + place, values.sql_type()))
-            .collect();
+        let arrays: Vec<_> = arrays(batch, first).collect();
         format!("unnest({}) as batch({})", arrays.join(", "), names.join(", "))
+    }
+
+    fn batch_stream(batch: &Batch, first: usize) -> String {
+        let columns: Vec<_> = arrays(batch, first)
+            .zip(batch.names())
+            .map(|(array, name)| format!("unnest({array}) as {name}"))
+            .collect();
+        format!("(select {}) as batch", columns.join(", "))
     }
 
     fn add_batch(arguments: &mut Self::Arguments, batch: Batch) -> Result<(), sqlx::Error> {
@@ -265,4 +274,10 @@ impl Backend for Postgres {
         }
         Ok(())
     }
+}
+
+/// The parameters of a batch, with their types.
+fn arrays(batch: &Batch, first: usize) -> impl Iterator<Item = String> {
+    let columns = batch.columns().enumerate();
+    columns.map(move |(place, values)| format!("${}::{}[]", first + place, values.sql_type()))
 }

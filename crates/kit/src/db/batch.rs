@@ -85,6 +85,12 @@ impl Batch {
         B::batch_table(self, first)
     }
 
+    /// Like [`Self::table`], for a statement that reads the batch once and locks nothing: PostgreSQL hands
+    /// row by row on instead of putting all of them aside first.
+    pub fn stream<B: Backend>(&self, first: usize) -> String {
+        B::batch_stream(self, first)
+    }
+
     fn column(mut self, name: &'static str, values: Values) -> Self {
         assert!(
             self.columns.is_empty() || self.len() == values.len(),
