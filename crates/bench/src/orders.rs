@@ -18,8 +18,8 @@ use crate::report::short;
 use crate::statistics::rate;
 use crate::{Result, services};
 
-/// Between two looks at how far something has come.
-pub(crate) const PAUSE: Duration = Duration::from_millis(4);
+/// Between two looks at how far something has come, each of which takes a moment from what is looked at.
+pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 /// How long anything that is waited for may take.
 pub(crate) const LIMIT: Duration = Duration::from_mins(30);
 /// Orders that are changed in one transaction.
