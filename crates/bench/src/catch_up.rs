@@ -57,7 +57,7 @@ pub(crate) async fn measure(settings: CatchUp) -> Result<Section> {
     let (mut theirs, mut durable) = (Vec::new(), Vec::new());
     let mut replication = None;
     // What a server does for the first time, such as touching its memory and making files for its log, takes
-    // longer: nobody is to be the first.
+    // longer, and the pair begins each round.
     eprintln!("a round that does not count");
     pair_round(&Pair::on(&servers, "").await?, orders, false, Some(&servers)).await?;
     for round in 1..=rounds {

@@ -78,8 +78,8 @@ impl Ahead {
 pub(super) enum End {
     /// There is nothing more.
     OfFeed,
-    /// Another process, or a deep link, was faster, or an operator has set the token back: what was asked
-    /// ahead is of no use.
+    /// Another process, a deep link or an approval was faster, or an operator has set the token back: what
+    /// was asked ahead is of no use.
     Superseded,
 }
 
@@ -317,7 +317,7 @@ impl Puller {
             Err(order) => (Vec::new(), vec![order]),
         };
         let received = Received { identity, orders, unfit, advance: None };
-        // Only an answer that moves the token, or holds many orders, can be superseded.
+        // Only an answer that moves the token can be superseded.
         Ok(self.apply(&received).await?.unwrap_or_default())
     }
 

@@ -1,7 +1,7 @@
 //! Taking in what ordering answered: orders, their invoices and the token, in one transaction and
-//! with the same number of statements for one order as for thousands, but for one look more when there
-//! are many. Pages that follow each other may share the transaction; a short one at the end of the feed
-//! takes one statement, if all that is to be done can be seen beforehand: [`super::at_once`].
+//! with the same number of statements for one order as for thousands. Pages that follow each other may
+//! share the transaction; a short one at the end of the feed takes one statement, if all that is to be
+//! done can be seen beforehand: [`super::at_once`].
 //!
 //! It has to be right while another process takes in the same page, a deep link pulls one of its
 //! orders, and somebody approves an invoice. PostgreSQL runs all of it at READ COMMITTED, where
@@ -16,8 +16,10 @@
 //!    invoices of these orders. It stores no tombstone over a draft: only when the row is held, a
 //!    statement sees for sure whether there is one, and what it says. It is withdrawn then, and the
 //!    tombstone stored after it.
-//!    Orders that are all new, as far as can be seen, have no rows to compare with: when another
-//!    transaction inserts one of them first, the insert fails, and the next transaction sees it.
+//!    Orders that are all new, as far as could be seen before the page waited for the position, have no
+//!    rows to compare with: when another transaction inserts one of them first, the insert fails, and
+//!    the next transaction sees it. An entry of the quarantine that came meanwhile is as one that was
+//!    committed right after it.
 //! 3. Orders that cannot be taken in are put aside, and those that fit by now let out; see
 //!    [`super::quarantine`] for why nothing has to be locked for it.
 //! 4. Invoices that are no drafts are read and locked in a later statement, which sees every invoice

@@ -73,6 +73,7 @@ pub(super) async fn apply<B: Backend>(
     let statement = step.bind(statement).bind_batch(batch);
     let Some(row) = statement.fetch_optional(conn).await? else { return Ok(None) };
     if !row.get::<bool>("all_have_drafts")? {
+        tracing::debug!("the draft of an order has ended meanwhile");
         return Ok(Some(Applied::Superseded));
     }
     Ok(Some(Applied::Done(Counts {

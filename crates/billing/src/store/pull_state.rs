@@ -68,8 +68,8 @@ fn is_same_or_later(identity: &FeedIdentity, adopted: &FeedIdentity) -> bool {
     identity.feed_id == adopted.feed_id && identity.epoch >= adopted.epoch
 }
 
-/// Judges an answer and moves the position accordingly: what was seen of its orders on the way, which is
-/// nothing when the way was another than that of most pages; or why it may not be taken in.
+/// Judges an answer and moves the position accordingly. What was seen of its orders by the statement that
+/// moved it, `None` when that took others; or why it may not be taken in.
 ///
 /// A page holds the row from here to the end of its transaction: that makes comparing and setting
 /// the token one step. A pulled order locks it only when it has something to adopt. Otherwise a
@@ -369,8 +369,8 @@ pub(super) async fn count<B: Backend>(
     bound(format!("{with} {TOTALS}")).execute_exactly(1, conn).await
 }
 
-/// Keeps the row of a table `counts` for the chart, when it changed something. Two answers may be taken in
-/// within the same microsecond.
+/// Keeps the row of a table `counts` for the chart, when it changed something, as
+/// [`Counts::changed_something`] says it. Two answers may be taken in within the same microsecond.
 pub(super) const CHART: &str =
     "insert into pulls (pages, new_orders, changed_orders, removed_orders, unchanged_orders,
                         quarantined_orders, at)

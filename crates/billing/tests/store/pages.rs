@@ -41,11 +41,16 @@ async fn a_page_that_fails_at_its_last_step_leaves_nothing_behind(fixture: Fixtu
 }
 
 async fn a_thousand_orders_are_taken_in(fixture: Fixture) {
-    let orders = |version| (1..=1_000).map(|number| order(number, version, version)).collect();
-    assert_eq!(fixture.take_in(&page(0, 1_000, orders(1))).await.new, 1_000);
-    assert_eq!(fixture.take_in(&page(1_000, 2_000, orders(2))).await.changed, 1_000);
+    let orders = |first, version| {
+        (first..first + 1_000).map(|number| order(number, version, version)).collect()
+    };
+    // The first page of all adopts the feed; the second one finds all of its orders to be new.
+    assert_eq!(fixture.take_in(&page(0, 1_000, orders(1, 1))).await.new, 1_000);
+    assert_eq!(fixture.take_in(&page(1_000, 2_000, orders(1_001, 1))).await.new, 1_000);
+    assert_eq!(fixture.take_in(&page(2_000, 3_000, orders(1, 2))).await.changed, 1_000);
+    assert_eq!(fixture.take_in(&page(3_000, 4_000, orders(1_001, 2))).await.changed, 1_000);
     let invoices = fixture.invoices().await;
-    assert_eq!(invoices.len(), 1_000);
+    assert_eq!(invoices.len(), 2_000);
     assert!(invoices.iter().all(|invoice| invoice.version == 2 && invoice.lines[0].quantity == 2));
 }
 

@@ -330,6 +330,29 @@ async fn pages_of_new_orders_are_asked_for_again_when_one_of_them_was_stored_mea
     assert!(matches!(taken_in, Applied::Done(Counts { new: 100, .. })), "{taken_in:?}");
 }
 
+/// A long page looks for its orders before it waits for the position.
+#[tokio::test]
+async fn a_long_page_is_asked_for_again_when_one_of_its_orders_was_pulled_while_it_waited() {
+    let fixture = Fixture::postgres().await;
+    fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
+    let mut other = PgConnection::connect(&fixture.url()).await.unwrap();
+    let hold = "begin; select 1 from pull_state for no key update";
+    sqlx::raw_sql(hold).execute(&mut other).await.unwrap();
+    let store = fixture.another().await;
+    let long = page(1, 201, (2..=201).map(|number| order(number, 1, 1)).collect());
+    let taking_in =
+        tokio::spawn(async move { [take_in(&store, &long).await, take_in(&store, &long).await] });
+    wait_for_waiting(&mut other, 1).await;
+    fixture.take_in(&pulled(order(150, 2, 2))).await;
+    sqlx::raw_sql("commit").execute(&mut other).await.unwrap();
+
+    let ends = taking_in.await.unwrap();
+    let [Applied::Superseded, Applied::Done(counts)] = ends else { panic!("{ends:?}") };
+    assert_eq!((counts.new, counts.unchanged), (199, 1));
+    assert_eq!(fixture.order(150).await.order.version, 2);
+    assert_eq!(fixture.invoices().await.len(), 201);
+}
+
 /// A short page has looked for orders without a draft before it waits for this one.
 #[tokio::test]
 async fn a_short_page_is_asked_for_again_when_its_order_was_approved_meanwhile() {

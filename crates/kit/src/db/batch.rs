@@ -85,8 +85,8 @@ impl Batch {
         B::batch_table(self, first)
     }
 
-    /// Like [`Self::table`], for a statement that reads the batch once and locks nothing: PostgreSQL hands
-    /// row by row on instead of putting all of them aside first.
+    /// Like [`Self::table`], for a statement that reads the batch once: PostgreSQL hands row by row on
+    /// instead of putting all of them aside first. Not for a `select … for update`, which it refuses.
     pub fn stream<B: Backend>(&self, first: usize) -> String {
         B::batch_stream(self, first)
     }
