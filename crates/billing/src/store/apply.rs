@@ -30,7 +30,6 @@
 //! what comes after. That is nearly always so.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use contract::time::Timestamp;
 use kit::db::{Backend, Result};
@@ -62,9 +61,10 @@ pub(super) async fn apply<B: Backend>(
             Ok(seen) => seen,
             Err(refused) => return Ok(refused),
         };
-        let Some(taken) = take_in::<B>(conn, &received, seen, random, at).await? else {
+        let Some(stored) = store::<B>(conn, &received, seen, random, at).await? else {
             return Ok(Applied::Superseded);
         };
+        let taken = complete::<B>(conn, &received, stored, random, at).await?;
         total += taken.counts;
         if !taken.holds_only_orders {
             break;
@@ -92,9 +92,8 @@ pub(super) async fn replace<B: Backend>(
             return Ok(Applied::Superseded);
         }
     }
-    let Some(taken) = take_in::<B>(conn, received, None, random, at).await? else {
-        return Ok(Applied::Superseded);
-    };
+    let stored = upsert::<B>(conn, received, random, at).await?;
+    let taken = complete::<B>(conn, received, stored, random, at).await?;
     pull_state::count::<B>(conn, &taken.counts, at).await?;
     Ok(Applied::Done(taken.counts))
 }
@@ -106,71 +105,58 @@ struct Taken {
     holds_only_orders: bool,
 }
 
-/// Takes in what was answered, of which `seen` was here; `None` when another transaction was faster with
-/// one of the orders.
-async fn take_in<B: Backend>(
+/// Stores the orders of an answer, of which `seen` was here; `None` when another transaction was faster
+/// with one of them.
+async fn store<B: Backend>(
     conn: &mut B::Connection,
     received: &Received,
     seen: Option<Seen>,
     random: &Random,
     at: Timestamp,
-) -> Result<Option<Taken>> {
-    let stored = match seen {
+) -> Result<Option<(Counts, Upserted)>> {
+    match seen {
         Some(Seen { any_order: false, any_aside }) if received.orders.len() >= orders::MANY => {
-            insert_all::<B>(conn, received, any_aside, random, at).await?
+            insert::<B>(conn, received, any_aside, random, at).await
         }
-        _ => Some(upsert_all::<B>(conn, received, random, at).await?),
-    };
-    let Some(Stored { mut counts, any_aside, by_number }) = stored else { return Ok(None) };
-    counts.pages = i64::from(received.advance.is_some());
-    if any_aside {
-        quarantine::release::<B>(conn, received).await?;
+        _ => upsert::<B>(conn, received, random, at).await.map(Some),
     }
-    counts.quarantined = quarantine::put_aside::<B>(conn, received, at).await?;
-    // Of the others, something newer is here already.
-    counts.unchanged += count(received.unfit.len()) - counts.quarantined;
-    let followed = follow::follow::<B>(conn, received, &by_number, random, at).await?;
-    let holds_only_orders = !(any_aside || followed) && received.unfit.is_empty();
-    Ok(Some(Taken { counts, holds_only_orders }))
 }
 
-/// What became of an answer's orders.
-struct Stored {
-    counts: Counts,
-    /// Whether any of them may be in quarantine.
-    any_aside: bool,
-    /// Those that were stored and whose invoices may have to follow.
-    by_number: HashMap<i64, orders::Stored>,
-}
-
-/// Stores orders that are all new. They have no other invoices than the drafts that are made with them.
-async fn insert_all<B: Backend>(
+/// Stores orders that are all new. They have no other invoices than the drafts that are made with them, so
+/// none of them is to be followed.
+async fn insert<B: Backend>(
     conn: &mut B::Connection,
     received: &Received,
     any_aside: bool,
     random: &Random,
     at: Timestamp,
-) -> Result<Option<Stored>> {
+) -> Result<Option<(Counts, Upserted)>> {
     let orders: Vec<_> = received.orders.iter().collect();
     if !orders::insert::<B>(conn, received.identity.epoch, &orders, random, at).await? {
         return Ok(None);
     }
-    let removed = count(orders.iter().filter(|order| order.is_deleted()).count());
-    let counts = Counts { new: count(orders.len()) - removed, removed, ..Counts::default() };
-    Ok(Some(Stored { counts, any_aside, by_number: HashMap::new() }))
+    let mut counts = Counts::default();
+    for order in orders {
+        if order.is_deleted() {
+            counts.removed += 1;
+        } else {
+            counts.new += 1;
+        }
+    }
+    Ok(Some((counts, Upserted { any_aside, ..Upserted::default() })))
 }
 
 /// Stores the orders that are newer than what is here, whatever that is.
-async fn upsert_all<B: Backend>(
+async fn upsert<B: Backend>(
     conn: &mut B::Connection,
     received: &Received,
     random: &Random,
     at: Timestamp,
-) -> Result<Stored> {
+) -> Result<(Counts, Upserted)> {
     let epoch = received.identity.epoch;
     let orders: Vec<_> = received.orders.iter().collect();
-    let Upserted { mut stored, any_aside } =
-        orders::upsert::<B>(conn, epoch, &orders, random, at).await?;
+    let mut upserted = orders::upsert::<B>(conn, epoch, &orders, random, at).await?;
+    let stored = &mut upserted.stored;
     let refused: Vec<_> = (orders.into_iter())
         .filter(|order| order.is_deleted() && !stored.contains_key(&order.number))
         .collect();
@@ -186,9 +172,26 @@ async fn upsert_all<B: Backend>(
             Some(_) => counts.changed += 1,
         }
     }
-    Ok(Stored { counts, any_aside, by_number: stored })
+    Ok((counts, upserted))
 }
 
-fn count(of: usize) -> i64 {
-    i64::try_from(of).unwrap_or(i64::MAX)
+/// Does what is left to do for an answer whose orders are stored.
+async fn complete<B: Backend>(
+    conn: &mut B::Connection,
+    received: &Received,
+    (mut counts, Upserted { stored, any_aside }): (Counts, Upserted),
+    random: &Random,
+    at: Timestamp,
+) -> Result<Taken> {
+    counts.pages = i64::from(received.advance.is_some());
+    if any_aside {
+        quarantine::release::<B>(conn, received).await?;
+    }
+    counts.quarantined = quarantine::put_aside::<B>(conn, received, at).await?;
+    // Of the others, something newer is here already.
+    let unfit = i64::try_from(received.unfit.len()).unwrap_or(i64::MAX);
+    counts.unchanged += unfit - counts.quarantined;
+    let followed = follow::follow::<B>(conn, received, &stored, random, at).await?;
+    let holds_only_orders = !(any_aside || followed) && received.unfit.is_empty();
+    Ok(Taken { counts, holds_only_orders })
 }

@@ -20,7 +20,8 @@ pub(super) const INSERTED: i64 = 1;
 /// What was stored.
 #[derive(Default)]
 pub(super) struct Upserted {
-    /// The orders that were newer than what was stored, by number.
+    /// The orders that were newer than what was stored, by number; none when all of them were inserted,
+    /// because nothing has to follow them.
     pub(super) stored: HashMap<i64, Stored>,
     /// Whether any order may be in quarantine.
     pub(super) any_aside: bool,

@@ -14,7 +14,7 @@ use crate::pull::Counts;
 const KEEP_PULLS: Duration = Duration::from_hours(30 * 24);
 
 /// What is adopted, and how far it was read.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(PartialEq, Eq)]
 struct Position {
     /// `None` before the first answer.
     identity: Option<FeedIdentity>,
@@ -23,7 +23,6 @@ struct Position {
 }
 
 /// Whether an answer may be taken in.
-#[derive(PartialEq, Eq, Debug)]
 enum Verdict {
     /// It may, and this is the position afterwards.
     Accepted(Position),
@@ -34,7 +33,7 @@ enum Verdict {
 }
 
 /// What is here of a page's orders before they are stored.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Seen {
     /// Any order whose number lies between theirs: when there is none, all of them are new.
     pub(super) any_order: bool,
