@@ -13,6 +13,7 @@ use contract::order::Order;
 use contract::problem::ProblemCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use url::form_urlencoded;
 
 use super::entry::{self, Entry};
 use super::error::PullError;
@@ -49,7 +50,7 @@ impl Page {
             identity: self.identity,
             orders: self.orders,
             unfit: self.unfit,
-            advance: Some(Advance { from, to, last_sequence_nr }),
+            advance: Some(Advance { from, to, last_sequence_nr, pages: 1 }),
         }
     }
 
@@ -90,6 +91,23 @@ struct RawOrder<'a> {
     epoch: Epoch,
     #[serde(borrow)]
     order: &'a RawValue,
+}
+
+/// Up to so many bytes, a page is read within a fraction of a millisecond.
+const SHORT: usize = 32 * 1024;
+
+/// Whether reading a page takes no time worth speaking of.
+pub(super) fn is_short(answer: &Answer) -> bool {
+    answer.size() <= SHORT
+}
+
+/// What a page says before it is read of where the one behind it begins, by its `Link` (RFC 8288). Only a
+/// hint: what counts is the token on the page. `None` when it does not say so.
+pub(super) fn next_token(answer: &Answer) -> Option<ContinuationToken> {
+    let (target, parameters) = answer.header("link")?.strip_prefix('<')?.split_once('>')?;
+    let (_, query) = target.split_once('?').filter(|_| parameters.contains("rel=\"next\""))?;
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find_map(|(name, value)| (name == "after").then(|| value.parse().ok())).flatten()
 }
 
 /// The page that `answer` holds, asked for with the token `sent`.

@@ -63,6 +63,19 @@ impl FeedClient {
         after: Option<&ContinuationToken>,
         wait: Duration,
     ) -> Result<Page, PullError> {
+        let answer = self.ask(after, wait).await?;
+        self.read(answer, after.cloned()).await
+    }
+
+    /// The first half of [`Self::page_within`]: asks.
+    ///
+    /// # Errors
+    /// When there is no whole answer.
+    pub(super) async fn ask(
+        &self,
+        after: Option<&ContinuationToken>,
+        wait: Duration,
+    ) -> Result<Answer, PullError> {
         let mut url = self.orders.clone();
         url.query_pairs_mut().append_pair("limit", &self.limit.to_string());
         if let Some(token) = after {
@@ -71,8 +84,19 @@ impl FeedClient {
         if !wait.is_zero() {
             url.query_pairs_mut().append_pair("wait", &wait.as_secs().to_string());
         }
-        let answer = self.transport.get(url, wait).await?;
-        self.transport.read_page(answer, after.cloned()).await
+        Ok(self.transport.get(url, wait).await?)
+    }
+
+    /// The second half: reads what was answered to the token `sent`.
+    ///
+    /// # Errors
+    /// What it is instead of a page as it was agreed.
+    pub(super) async fn read(
+        &self,
+        answer: Answer,
+        sent: Option<ContinuationToken>,
+    ) -> Result<Page, PullError> {
+        self.transport.read_page(answer, sent).await
     }
 
     /// The order with this number, as it is committed now; checked to be what was agreed.

@@ -1,38 +1,23 @@
-//! Taking in what ordering answered: pages that are here by then share a transaction.
+//! Taking in what ordering answered: pages that are here by then are taken in like one.
 
-use std::iter;
-
-use contract::feed::Epoch;
 use kit::telemetry::gauge_value;
 use tokio::sync::mpsc;
 
-use super::puller::{Ahead, End, epoch, judge};
+use super::ahead::Ahead;
+use super::puller::{End, epoch, judge};
 use super::watch::count_orders;
 use super::{Counts, PullError, Puller};
 use crate::store::{Applied, Received};
 
-/// How many pages share a transaction at most: those that are here by the time the one before is
-/// stored. That saves most of what their commits cost, while nobody waits longer for one of their
-/// orders, or for the position, than for a large page.
-const SHARED: usize = 4;
+/// Pages are added to one that is taken in as long as it has fewer orders than that. Round trips and commits
+/// are then saved, while nobody waits longer for one of its orders, or for the position, than for a page that
+/// was asked for so large.
+const ENOUGH: usize = 4_000;
 
 /// A page of the adopted history, or of the first one ever seen.
 struct Checked {
     received: Received,
     has_more: bool,
-}
-
-/// What answers bring, to be told when they are taken in.
-#[derive(Default)]
-struct Brought {
-    /// Of which history they are, the last of them at least.
-    epoch: Option<Epoch>,
-    /// How many orders, those included that cannot be taken in.
-    orders: usize,
-    /// The number of the first order that cannot be taken in, and why.
-    unfit: Option<(i64, String)>,
-    /// How far behind ordering they leave billing; `None` for a single order.
-    behind: Option<i64>,
 }
 
 impl Puller {
@@ -46,34 +31,33 @@ impl Puller {
         counts: &mut Counts,
     ) -> Result<End, PullError> {
         while let Some(ahead) = pages.recv().await {
-            let mut next = Some(self.check(ahead)?);
-            let mut brought = Brought::default();
-            // Whether this is the last page. What is wrong with one does not concern those before.
-            let mut is_last = Ok(false);
-            let shared = iter::from_fn(|| {
-                if next.is_none() && matches!(is_last, Ok(false)) {
-                    match pages.try_recv().map(|ahead| self.check(ahead)) {
-                        Ok(Ok(page)) => next = Some(page),
-                        Ok(Err(wrong)) => is_last = Err(wrong),
-                        Err(_) => {} // not here yet
+            let Checked { mut received, mut has_more } = self.check(ahead)?;
+            // What is wrong with a page does not concern those before.
+            let mut end = None;
+            while has_more && end.is_none() && received.len() < ENOUGH {
+                let Ok(ahead) = pages.try_recv() else { break };
+                match self.check(ahead) {
+                    Ok(behind) => {
+                        has_more = behind.has_more;
+                        if !received.append(behind.received) {
+                            end = Some(Ok(End::Superseded)); // as the store would find, too
+                        }
                     }
+                    Err(error) => end = Some(Err(error)),
                 }
-                let page = next.take()?;
-                is_last = Ok(!page.has_more);
-                brought.add(&page.received);
-                Some(page.received)
-            });
-            let shared = &mut shared.take(SHARED);
-            let applied = self.store.apply_all(shared, &self.random, self.clock.now()).await?;
-            let Some(taken) = self.judge_applied(applied, &brought).await? else {
+            }
+            let Some(taken) = self.apply(&received).await? else {
                 return Ok(End::Superseded);
             };
             *counts += taken;
-            if brought.orders > 0 {
+            if !received.is_empty() {
                 self.watch.progressed();
             }
             self.watch.show_behind();
-            if is_last? {
+            if let Some(end) = end {
+                return end;
+            }
+            if !has_more {
                 break;
             }
         }
@@ -101,71 +85,46 @@ impl Puller {
         Ok(Checked { received: page.received(state.continuation_token), has_more })
     }
 
-    /// Takes in a single answer; `None` when it was superseded.
+    /// Takes in an answer; `None` when it was superseded.
     pub(super) async fn apply(&self, received: &Received) -> Result<Option<Counts>, PullError> {
-        let mut brought = Brought::default();
-        brought.add(received);
-        let applied = self.store.apply(received, &self.random, self.clock.now()).await?;
-        self.judge_applied(applied, &brought).await
-    }
-
-    /// What the store made of answers, which is told; `None` when they were superseded.
-    async fn judge_applied(
-        &self,
-        applied: Applied,
-        brought: &Brought,
-    ) -> Result<Option<Counts>, PullError> {
-        match applied {
+        match self.store.apply(received, &self.random, self.clock.now()).await? {
             Applied::Done(counts) => {
-                brought.tell(&counts);
+                tell(received, &counts);
                 Ok(Some(counts))
             }
             Applied::Superseded => Ok(None),
             // A greater epoch was adopted while the answer was on its way.
             Applied::WrongHistory => {
                 let adopted = epoch(&self.store.pull_state().await?);
-                Err(PullError::StaleProvider { answered: brought.epoch, adopted })
+                Err(PullError::StaleProvider { answered: Some(received.identity.epoch), adopted })
             }
         }
     }
 }
 
-impl Brought {
-    fn add(&mut self, received: &Received) {
-        self.epoch = Some(received.identity.epoch);
-        self.orders += received.orders.len() + received.unfit.len();
-        if let (None, Some(first)) = (&self.unfit, received.unfit.first()) {
-            self.unfit = Some((first.number, first.reason.clone()));
-        }
-        if let Some(advance) = &received.advance {
-            let behind = advance.last_sequence_nr.0.saturating_sub(advance.to.sequence_nr.0);
-            self.behind = Some(behind.max(0));
-        }
-    }
-
-    /// Says what was made of it.
-    fn tell(&self, counts: &Counts) {
-        tracing::debug!(
-            pull.pages = counts.pages,
-            pull.orders = self.orders,
-            pull.new = counts.new,
-            pull.changed = counts.changed,
-            pull.removed = counts.removed,
-            pull.unchanged = counts.unchanged,
+/// Says what was made of an answer.
+fn tell(received: &Received, counts: &Counts) {
+    tracing::debug!(
+        pull.pages = counts.pages,
+        pull.orders = received.len(),
+        pull.new = counts.new,
+        pull.changed = counts.changed,
+        pull.removed = counts.removed,
+        pull.unchanged = counts.unchanged,
+        pull.quarantined = counts.quarantined,
+        "took an answer in"
+    );
+    if let (1.., Some(first)) = (counts.quarantined, received.unfit.first()) {
+        tracing::warn!(
             pull.quarantined = counts.quarantined,
-            "took an answer in"
+            order.number = first.number,
+            reason = first.reason,
+            "orders cannot be taken in and are put aside, this one among them"
         );
-        if let (1.., Some((number, reason))) = (counts.quarantined, &self.unfit) {
-            tracing::warn!(
-                pull.quarantined = counts.quarantined,
-                order.number = number,
-                reason,
-                "orders cannot be taken in and are put aside, this one among them"
-            );
-        }
-        count_orders(counts);
-        if let Some(behind) = self.behind {
-            metrics::gauge!("billing_behind_orders").set(gauge_value(behind));
-        }
+    }
+    count_orders(counts);
+    if let Some(advance) = &received.advance {
+        let behind = advance.last_sequence_nr.0.saturating_sub(advance.to.sequence_nr.0);
+        metrics::gauge!("billing_behind_orders").set(gauge_value(behind.max(0)));
     }
 }

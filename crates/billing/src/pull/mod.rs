@@ -7,13 +7,15 @@
 //! | [`answer`], `ranges` | whether an answer is what was agreed |
 //! | `entry` | one order of an answer: taken as it is, or unfit to be taken in |
 //! | `puller` | the steps: drain the feed, fetch one order |
-//! | `intake` | taking in what came: pages that are here by then share a transaction |
+//! | `ahead` | asking for pages before their turn |
+//! | `intake` | taking in what came: pages that are here by then are taken in like one |
 //! | `sweep` | after a new epoch: asking for the orders that its feed did not bring |
 //! | `news` | between two pulls: waiting until there is something behind the token |
 //! | `run` | the loop: waits, backs off, stops |
 //! | `watch` | whether pulls get anywhere, for the readiness check and the metrics |
 //! | `retry` | pulling an order in quarantine again |
 
+mod ahead;
 pub mod answer;
 pub mod client;
 mod entry;

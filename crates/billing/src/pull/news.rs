@@ -8,7 +8,7 @@ use std::time::Duration;
 use backon::ExponentialBackoff;
 use tokio::time::{Instant, sleep};
 
-use super::puller::Ahead;
+use super::ahead::Ahead;
 use super::run::{LONGEST_PAUSE, backoff};
 use super::{PullError, Puller};
 

@@ -1,8 +1,6 @@
 //! The pull's two steps: draining the feed, and fetching a single order.
 
 use std::cmp::Ordering;
-use std::convert::Infallible;
-use std::future::pending;
 use std::sync::atomic::{self, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,18 +13,15 @@ use kit::telemetry::gauge_value;
 use tokio::select;
 use tokio::sync::{Notify, mpsc};
 
+use super::ahead::{Ahead, READ_AHEAD};
 use super::client::FeedClient;
 use super::watch::Watch;
-use super::{Counts, Page, PullError, Single};
+use super::{Counts, PullError, Single};
 use crate::store::{PullState, Received, Store};
 
 /// How long the loop may be silent, besides its pauses and the time that an answer may take to arrive,
 /// before something is wrong with it: longer than a page may take to be taken in.
 const GRACE: Duration = Duration::from_mins(2);
-
-/// How many pages wait to be taken in, besides the one that is being taken in and the one that is being
-/// asked for: either side may take longer for a page now and then.
-const READ_AHEAD: usize = 1;
 
 /// Pulls from ordering: pages on a timer, single orders on demand.
 pub struct Puller {
@@ -53,25 +48,6 @@ pub struct Puller {
 struct Blocked {
     feed: FeedIdentity,
     position: Position,
-}
-
-/// An answer that was asked for before its turn.
-pub(super) struct Ahead {
-    /// What it was asked in. Whether that still holds, the store finds out when it takes the page in.
-    pub(super) state: PullState,
-    pub(super) answer: Result<Page, PullError>,
-}
-
-impl Ahead {
-    /// What to ask for the page behind; `None` when there is none.
-    fn next(&self) -> Option<PullState> {
-        let page = self.answer.as_ref().ok().filter(|page| page.has_more)?;
-        Some(PullState {
-            identity: Some(page.identity.clone()),
-            continuation_token: Some(page.continuation_token.clone()),
-            ..PullState::default()
-        })
-    }
 }
 
 /// Where following pages ended.
@@ -262,27 +238,6 @@ impl Puller {
                 drained => return drained.map(|_| ()),
             }
         }
-    }
-
-    /// Asks for the pages behind `ahead` while those before are taken in. Does not return: whoever takes
-    /// them in knows when that is over.
-    async fn ask_ahead(&self, mut ahead: Ahead, pages: mpsc::Sender<Ahead>) -> Infallible {
-        loop {
-            let next = ahead.next();
-            if pages.send(ahead).await.is_err() {
-                break;
-            }
-            let Some(next) = next else { break };
-            ahead = self.ask(next).await;
-        }
-        drop(pages);
-        pending().await
-    }
-
-    /// Asks for the page behind the token of `state`.
-    async fn ask(&self, state: PullState) -> Ahead {
-        let answer = self.client.page(state.continuation_token.as_ref()).await;
-        Ahead { state, answer }
     }
 
     /// Fetches an order and takes it in.

@@ -10,8 +10,8 @@ use kit::lifecycle::BoxError;
 use tokio::time::{MissedTickBehavior, interval as ticks, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::ahead::Ahead;
 use super::news::Waiting;
-use super::puller::Ahead;
 use super::{PullError, Puller};
 
 /// Before the second try after a failure.

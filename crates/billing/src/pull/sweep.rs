@@ -12,7 +12,8 @@ use contract::problem::ProblemCode;
 use futures_util::future::join_all;
 use kit::telemetry::gauge_value;
 
-use super::puller::{Ahead, Puller};
+use super::ahead::Ahead;
+use super::puller::Puller;
 use super::{Counts, PullError};
 use crate::store::Unseen;
 

@@ -15,9 +15,6 @@ use super::error::{ORDERING, PullError};
 use crate::settings::SourceSettings;
 use crate::upstream::{self, Answer, Fault, Upstream};
 
-/// Up to so many bytes, a page is read within a fraction of a millisecond.
-const SHORT: usize = 32 * 1024;
-
 /// Carries a question to ordering and brings its answer back. What the answer means is for the
 /// client to say. The services have one, [`Http`]; a simulated network is another.
 #[async_trait]
@@ -96,7 +93,7 @@ impl Transport for Http {
         answer: Answer,
         sent: Option<ContinuationToken>,
     ) -> Result<Page, PullError> {
-        if answer.size() <= SHORT {
+        if answer::is_short(&answer) {
             return answer::page(&answer, sent.as_ref());
         }
         let reading = spawn_blocking(move || answer::page(&answer, sent.as_ref()));

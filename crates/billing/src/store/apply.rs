@@ -1,7 +1,6 @@
 //! Taking in what ordering answered: orders, their invoices and the token, in one transaction and
-//! with the same number of statements for one order as for thousands. Pages that follow each other may
-//! share the transaction; a short one at the end of the feed takes one statement, if all that is to be
-//! done can be seen beforehand: [`super::at_once`].
+//! with the same number of statements for one order as for thousands. A short page takes one statement, if
+//! all that is to be done can be seen beforehand: [`super::at_once`].
 //!
 //! It has to be right while another process takes in the same page, a deep link pulls one of its
 //! orders, and somebody approves an invoice. PostgreSQL runs all of it at READ COMMITTED, where
@@ -24,12 +23,6 @@
 //!    [`super::quarantine`] for why nothing has to be locked for it.
 //! 4. Invoices that are no drafts are read and locked in a later statement, which sees every invoice
 //!    that an earlier holder of the order's row left behind.
-//!
-//! A further page locks orders again, so it may only follow in the same transaction while this holds
-//! nothing that comes after orders: all others lock one order, or hold the position, and then wait for
-//! what comes after. That is nearly always so.
-
-use std::borrow::Cow;
 
 use contract::time::Timestamp;
 use kit::db::{Backend, Result};
@@ -42,36 +35,24 @@ use super::{
 };
 use crate::pull::Counts;
 
-/// Takes in answers, one after the other, as far as they may share a transaction; the first always. The
-/// transaction may be committed only when it is [`Applied::Done`].
+/// Takes in an answer. The transaction may be committed only when it is [`Applied::Done`].
 pub(super) async fn apply<B: Backend>(
     conn: &mut B::Connection,
-    answers: &mut (dyn Iterator<Item = Cow<'_, Received>> + Send),
+    received: &Received,
     random: &Random,
     at: Timestamp,
 ) -> Result<Applied> {
-    let mut total = Counts::default();
-    for (before, received) in answers.enumerate() {
-        if before == 0
-            && let Some(applied) = at_once::apply::<B>(conn, &received, random, at).await?
-        {
-            return Ok(applied);
-        }
-        let seen = match pull_state::admit::<B>(conn, &received, at).await? {
-            Ok(seen) => seen,
-            Err(refused) => return Ok(refused),
-        };
-        let Some(stored) = store::<B>(conn, &received, seen, random, at).await? else {
-            return Ok(Applied::Superseded);
-        };
-        let taken = complete::<B>(conn, &received, stored, random, at).await?;
-        total += taken.counts;
-        if !taken.holds_only_orders {
-            break;
-        }
+    if let Some(applied) = at_once::apply::<B>(conn, received, random, at).await? {
+        return Ok(applied);
     }
-    pull_state::count::<B>(conn, &total, at).await?;
-    Ok(Applied::Done(total))
+    let seen = match pull_state::admit::<B>(conn, received, at).await? {
+        Ok(seen) => seen,
+        Err(refused) => return Ok(refused),
+    };
+    let Some(stored) = store::<B>(conn, received, seen, random, at).await? else {
+        return Ok(Applied::Superseded);
+    };
+    complete::<B>(conn, received, stored, random, at).await
 }
 
 /// Takes in orders that are not newer than their copies, if the row of each is still as it was
@@ -93,16 +74,7 @@ pub(super) async fn replace<B: Backend>(
         }
     }
     let stored = upsert::<B>(conn, received, random, at).await?;
-    let taken = complete::<B>(conn, received, stored, random, at).await?;
-    pull_state::count::<B>(conn, &taken.counts, at).await?;
-    Ok(Applied::Done(taken.counts))
-}
-
-/// What an answer did.
-struct Taken {
-    counts: Counts,
-    /// Whether nothing is locked for it but the position and orders.
-    holds_only_orders: bool,
+    complete::<B>(conn, received, stored, random, at).await
 }
 
 /// Stores the orders of an answer, of which `seen` was here; `None` when another transaction was faster
@@ -175,15 +147,15 @@ async fn upsert<B: Backend>(
     Ok((counts, upserted))
 }
 
-/// Does what is left to do for an answer whose orders are stored.
+/// Does what is left to do for an answer whose orders are stored, and counts what it did.
 async fn complete<B: Backend>(
     conn: &mut B::Connection,
     received: &Received,
     (mut counts, Upserted { stored, any_aside }): (Counts, Upserted),
     random: &Random,
     at: Timestamp,
-) -> Result<Taken> {
-    counts.pages = i64::from(received.advance.is_some());
+) -> Result<Applied> {
+    counts.pages = received.pages();
     if any_aside {
         quarantine::release::<B>(conn, received).await?;
     }
@@ -191,7 +163,7 @@ async fn complete<B: Backend>(
     // Of the others, something newer is here already.
     let unfit = i64::try_from(received.unfit.len()).unwrap_or(i64::MAX);
     counts.unchanged += unfit - counts.quarantined;
-    let followed = follow::follow::<B>(conn, received, &stored, random, at).await?;
-    let holds_only_orders = !(any_aside || followed) && received.unfit.is_empty();
-    Ok(Taken { counts, holds_only_orders })
+    follow::follow::<B>(conn, received, &stored, random, at).await?;
+    pull_state::count::<B>(conn, &counts, at).await?;
+    Ok(Applied::Done(counts))
 }

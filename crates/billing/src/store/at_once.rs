@@ -1,5 +1,4 @@
-//! A short page at the end of the feed, in one statement: what billing takes in once it has caught up,
-//! page after page.
+//! A short page in one statement: what billing takes in once it has caught up, page after page.
 //!
 //! Between an order's commit and its being here, each round trip to the database counts. A page that
 //! brings nothing but live orders, which are new or have drafts, needs no more than the token, the upsert
@@ -32,14 +31,12 @@ pub(super) async fn apply<B: Backend>(
     let Received { identity, orders, unfit, .. } = received;
     let is_short = (1..orders::MANY).contains(&orders.len());
     let is_plain = unfit.is_empty() && !orders.iter().any(Fit::is_deleted);
-    // It ends with the totals locked, so no page may follow; one with more behind it shares a transaction
-    // instead.
-    let step = Step::of(received).filter(Step::reaches_the_end);
+    let step = Step::of(received);
     let Some(step) = step.filter(|_| B::WRITES_IN_WITH && is_short && is_plain) else {
         return Ok(None);
     };
     let batch = orders::batch(&orders.iter().collect::<Vec<_>>(), random, at);
-    let table = batch.table::<B>(7);
+    let table = batch.table::<B>(8);
     let sql = format!(
         "with moved as ( \
            {step} \
@@ -52,7 +49,7 @@ pub(super) async fn apply<B: Backend>(
          stored as ( \
            {upsertion} returning revision, orders.invoice_id is not null as has_draft), \
          counts as ( \
-           select 1 as pages, \
+           select $7 as pages, \
              count(*) filter (where revision = {INSERTED}) as new_orders, \
              count(*) filter (where revision <> {INSERTED}) as changed_orders, \
              0 as removed_orders, \
@@ -70,14 +67,14 @@ pub(super) async fn apply<B: Backend>(
         totals = pull_state::TOTALS,
     );
     let statement = query::<B>(AssertSqlSafe(sql)).bind(identity.epoch.0).bind(at.micros());
-    let statement = step.bind(statement).bind_batch(batch);
+    let statement = step.bind(statement).bind(received.pages()).bind_batch(batch);
     let Some(row) = statement.fetch_optional(conn).await? else { return Ok(None) };
     if !row.get::<bool>("all_have_drafts")? {
         tracing::debug!("the draft of an order has ended meanwhile");
         return Ok(Some(Applied::Superseded));
     }
     Ok(Some(Applied::Done(Counts {
-        pages: 1,
+        pages: received.pages(),
         new: row.get("new_orders")?,
         changed: row.get("changed_orders")?,
         unchanged: row.get("unchanged_orders")?,

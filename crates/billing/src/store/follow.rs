@@ -14,7 +14,6 @@ use super::{Fit, Received, crediting, drafts, invoices};
 use crate::invoice::{Effect, Invoice, effect};
 
 /// Makes the invoices of orders follow them that were stored just now; `stored` has them by number.
-/// `false`: there were none to be looked at, and nothing is locked.
 ///
 /// Takes the same number of statements for one order as for thousands.
 pub(super) async fn follow<B: Backend>(
@@ -23,7 +22,7 @@ pub(super) async fn follow<B: Backend>(
     stored: &HashMap<i64, Stored>,
     random: &Random,
     at: Timestamp,
-) -> Result<bool> {
+) -> Result<()> {
     // An invoice is made only of an order that is stored, and no order is ever removed: one that was
     // not known before has no other invoice.
     let is_open = |stored: &Stored| stored.revision != INSERTED && !stored.has_draft;
@@ -31,7 +30,7 @@ pub(super) async fn follow<B: Backend>(
         received.orders.iter().filter(|order| stored.get(&order.number).is_some_and(is_open));
     let open: Vec<_> = open.collect();
     if open.is_empty() {
-        return Ok(false);
+        return Ok(());
     }
     let last = lock_last::<B>(conn, &open).await?;
     let mut made = Vec::new();
@@ -52,8 +51,7 @@ pub(super) async fn follow<B: Backend>(
         }
     }
     crediting::credit::<B>(conn, &credited, at).await?;
-    drafts::make::<B>(conn, &made, at).await?;
-    Ok(true)
+    drafts::make::<B>(conn, &made, at).await
 }
 
 /// Locks what [`effect`] has to know: of each of `orders`, whose rows the transaction holds and which

@@ -53,15 +53,6 @@ pub trait Store: Send + Sync + 'static {
     /// than what is stored, what they mean for their invoices, those to be put aside, and, for a
     /// page, the token.
     async fn apply(&self, received: &Received, random: &Random, at: Timestamp) -> Result<Applied>;
-    /// Takes in pages that follow each other like one large page, whole or not at all. Each is taken
-    /// from `pages` when the one before is stored, and none after one that did more than to store
-    /// orders and their drafts.
-    async fn apply_all(
-        &self,
-        pages: &mut (dyn Iterator<Item = Received> + Send),
-        random: &Random,
-        at: Timestamp,
-    ) -> Result<Applied>;
 
     /// How the pull stands.
     async fn pull_state(&self) -> Result<PullState>;

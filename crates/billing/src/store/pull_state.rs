@@ -130,14 +130,9 @@ pub(super) struct Step<'r> {
 impl<'r> Step<'r> {
     /// `None` for what is no page, and for the first page.
     pub(super) fn of(received: &'r Received) -> Option<Self> {
-        let Advance { from, to, last_sequence_nr } = received.advance.as_ref()?;
+        let Advance { from, to, last_sequence_nr, .. } = received.advance.as_ref()?;
         let feed_id = &received.identity.feed_id;
         Some(Self { feed_id, from: from.as_ref()?, to, last_sequence_nr: *last_sequence_nr })
-    }
-
-    /// Whether nothing was known to come behind the page.
-    pub(super) fn reaches_the_end(&self) -> bool {
-        self.to.sequence_nr >= self.last_sequence_nr
     }
 
     /// The statement that moves the token, if the history of this feed and of the epoch $1 is adopted,

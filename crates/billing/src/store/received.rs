@@ -1,5 +1,7 @@
 //! What is taken in: answers of ordering.
 
+use std::collections::HashSet;
+
 use contract::feed::{ContinuationToken, FeedIdentity, SequenceNr};
 use contract::order::{Order, OrderState};
 use kit::db::Result;
@@ -7,7 +9,7 @@ use kit::db::Result;
 use super::json;
 use crate::pull::Counts;
 
-/// An answer of ordering: a page, or one order that was pulled by number.
+/// An answer of ordering: a page, or several that follow each other, or one order that was pulled by number.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Received {
     /// Which provider and which history answered: orders are stored under this epoch.
@@ -18,6 +20,43 @@ pub struct Received {
     pub unfit: Vec<Unfit>,
     /// For a page: how the token moves. A pulled order never moves it.
     pub advance: Option<Advance>,
+}
+
+impl Received {
+    /// Takes the page behind this one up into it: from now on both are one page, as if it had been asked
+    /// for later and with a higher limit. What stands on both has changed in between, and of that the
+    /// later is kept. `false`, and nothing is changed, when `behind` does not begin where this one ends.
+    #[must_use]
+    pub fn append(&mut self, behind: Self) -> bool {
+        let (Some(ours), Some(theirs)) = (&mut self.advance, behind.advance) else { return false };
+        if behind.identity != self.identity || theirs.from.as_ref() != Some(&ours.to) {
+            return false;
+        }
+        let from = ours.from.take();
+        *ours = Advance { from, pages: ours.pages + theirs.pages, ..theirs };
+        let fit = behind.orders.iter().map(|order| order.number);
+        let later: HashSet<_> = fit.chain(behind.unfit.iter().map(|order| order.number)).collect();
+        self.orders.retain(|order| !later.contains(&order.number));
+        self.orders.extend(behind.orders);
+        self.unfit.retain(|order| !later.contains(&order.number));
+        self.unfit.extend(behind.unfit);
+        true
+    }
+
+    /// How many orders it brings, those included that cannot be taken in.
+    pub fn len(&self) -> usize {
+        self.orders.len() + self.unfit.len()
+    }
+
+    /// Whether it brings none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many pages it is; 0 for an order that was pulled by number.
+    pub fn pages(&self) -> i64 {
+        self.advance.as_ref().map_or(0, |advance| advance.pages)
+    }
 }
 
 /// An order that can be taken in, and so has no [`crate::invoice::fault`]: as the document that its copy
@@ -83,6 +122,8 @@ pub struct Advance {
     pub to: ContinuationToken,
     /// The newest number that ordering had given.
     pub last_sequence_nr: SequenceNr,
+    /// How many pages it is that were read; more than one after [`Received::append`].
+    pub pages: i64,
 }
 
 /// What became of an answer.

@@ -1,7 +1,5 @@
 //! The store over either database: which statements make one transaction.
 
-use std::borrow::Cow;
-use std::iter;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,9 +27,8 @@ use crate::pull::Counts;
 ///
 /// Transactions that write take their row locks in this order, so that no two ever wait for each
 /// other: `pull_state`, then orders by rising number, then `quarantine`, then their invoices, then
-/// `number_series`, then `pull_totals`. Pages that share a transaction begin with orders anew: see
-/// [`apply`] for why nobody waits for them the other way round. Who changes how a dispatch stands holds its invoice; who
-/// begins an attempt locks nothing else, and waits for nobody.
+/// `number_series`, then `pull_totals`. Who changes how a dispatch stands holds its invoice; who begins an
+/// attempt locks nothing else, and waits for nobody.
 pub struct SqlStore<B: Backend> {
     db: Db<B>,
 }
@@ -63,19 +60,7 @@ impl<B: Backend> Store for SqlStore<B> {
 
     async fn apply(&self, received: &Received, random: &Random, at: Timestamp) -> Result<Applied> {
         let mut tx = self.db.begin_by_index().await?;
-        let one = &mut iter::once(Cow::Borrowed(received));
-        let applied = apply::apply::<B>(&mut tx, one, random, at).await?;
-        end(tx, applied).await
-    }
-
-    async fn apply_all(
-        &self,
-        pages: &mut (dyn Iterator<Item = Received> + Send),
-        random: &Random,
-        at: Timestamp,
-    ) -> Result<Applied> {
-        let mut tx = self.db.begin_by_index().await?;
-        let applied = apply::apply::<B>(&mut tx, &mut pages.map(Cow::Owned), random, at).await?;
+        let applied = apply::apply::<B>(&mut tx, received, random, at).await?;
         end(tx, applied).await
     }
 

@@ -129,6 +129,11 @@ impl Answer {
         self.body.len()
     }
 
+    /// The first header with this name; `None` when there is none, or when it is not text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// The document of a successful answer.
     ///
     /// # Errors

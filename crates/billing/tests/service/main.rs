@@ -5,6 +5,7 @@ mod feed;
 mod ordering;
 mod world;
 
+mod ahead;
 mod api;
 mod bad_answers;
 mod dispatch_loop;

@@ -259,6 +259,7 @@ pub(crate) fn page_in(epoch: i64, from: i64, to: i64, orders: Vec<Order>) -> Rec
             from: (from > 0).then(|| token(epoch, from)),
             to: token(epoch, to),
             last_sequence_nr: SequenceNr(to),
+            pages: 1,
         }),
     }
 }

@@ -1,24 +1,17 @@
 //! Whole pages: all or nothing, and set-based.
 
-use std::time::Duration;
-
-use billing::invoice::InvoiceState::{AwaitingApproval, Withdrawn};
+use billing::invoice::InvoiceState::AwaitingApproval;
 use billing::store::{Applied, Received};
-use contract::feed::SequenceNr;
-use kit::random::Random;
 use testkit::statements;
-use tokio::runtime::Handle;
-use tokio::task::block_in_place;
-use tokio::time::timeout;
 
-use crate::fixture::{AT, Fixture, deleted, on_both_databases, order, page, pulled, token, unfit};
+use crate::fixture::{
+    AT, Fixture, deleted, on_both_databases, order, page, page_in, pulled, token, unfit,
+};
 
 on_both_databases!(
     a_page_that_fails_at_its_last_step_leaves_nothing_behind,
     a_thousand_orders_are_taken_in,
-    pages_that_share_a_transaction_are_taken_in_like_one,
-    of_pages_that_share_a_transaction_none_stays_when_one_is_refused,
-    a_page_that_credits_is_the_last_of_its_transaction,
+    pages_that_follow_each_other_are_taken_in_like_one,
     many_new_orders_with_a_tombstone_and_one_that_was_put_aside,
 );
 
@@ -54,36 +47,44 @@ async fn a_thousand_orders_are_taken_in(fixture: Fixture) {
     assert!(invoices.iter().all(|invoice| invoice.version == 2 && invoice.lines[0].quantity == 2));
 }
 
-async fn pages_that_share_a_transaction_are_taken_in_like_one(fixture: Fixture) {
-    let mut pages = [
-        page(0, 2, vec![order(1, 1, 1), order(2, 1, 1)]),
-        page(2, 4, vec![order(3, 1, 1), order(1, 2, 2)]),
-        page(4, 5, vec![deleted(2, 2)]),
-    ]
-    .into_iter();
-    let Applied::Done(counts) = apply_all(&fixture, &mut pages).await else { panic!("refused") };
-    assert_eq!((counts.pages, counts.new, counts.changed, counts.removed), (3, 3, 1, 1));
+async fn pages_that_follow_each_other_are_taken_in_like_one(fixture: Fixture) {
+    let first = page(0, 2, vec![order(1, 1, 1), order(2, 1, 1)]);
+    // What is put aside on one page may be as it should on the next, and the other way round.
+    let second = Received { unfit: vec![unfit(4, 1)], ..page(2, 5, vec![order(3, 1, 1)]) };
+    let third = page(5, 8, vec![order(1, 2, 2), order(4, 2, 1), deleted(2, 2)]);
+    let fourth = Received { unfit: vec![unfit(3, 2)], ..page(8, 9, vec![]) };
+
+    let mut all = first.clone();
+    for page in [&second, &third, &fourth] {
+        assert!(all.append(page.clone()));
+    }
+    let counts = fixture.take_in(&all).await;
+    assert_eq!((counts.pages, counts.new, counts.removed, counts.quarantined), (4, 2, 1, 1));
     let state = fixture.store.pull_state().await.unwrap();
-    assert_eq!((state.continuation_token, state.totals), (Some(token(1_000, 5)), counts));
+    assert_eq!((state.continuation_token, state.totals), (Some(token(1_000, 9)), counts));
     assert_eq!(fixture.in_state(1, AwaitingApproval).await[0].lines[0].quantity, 2);
-    assert_eq!(fixture.in_state(2, Withdrawn).await.len(), 1);
+    assert!(fixture.order(2).await.deleted);
+    assert_eq!(fixture.store.quarantine_count().await.unwrap(), 1);
+
+    // The token has moved behind all of them, and each was asked for with an older one.
+    for page in [first, second, third, fourth, all] {
+        let applied = fixture.store.apply(&page, &fixture.random, AT).await.unwrap();
+        assert_eq!(applied, Applied::Superseded);
+    }
 }
 
-async fn of_pages_that_share_a_transaction_none_stays_when_one_is_refused(fixture: Fixture) {
-    let before = fixture.everything().await;
-    let not_behind_it = page(7, 8, vec![order(2, 1, 1)]);
-    let mut pages = [page(0, 1, vec![order(1, 1, 1)]), not_behind_it].into_iter();
-    assert_eq!(apply_all(&fixture, &mut pages).await, Applied::Superseded);
-    assert_eq!(fixture.everything().await, before);
-}
-
-async fn a_page_that_credits_is_the_last_of_its_transaction(fixture: Fixture) {
-    fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
-    fixture.approve(&fixture.only_invoice().await.id).await;
-    let mut pages =
-        [page(1, 2, vec![order(1, 2, 2)]), page(2, 3, vec![order(2, 1, 1)])].into_iter();
-    let Applied::Done(counts) = apply_all(&fixture, &mut pages).await else { panic!("refused") };
-    assert_eq!((counts.pages, pages.len()), (1, 1), "it holds the series of credit notes");
+/// What lies between would be skipped.
+#[test]
+fn only_the_very_next_page_can_be_appended() {
+    let first = page(0, 2, vec![order(1, 1, 1)]);
+    let mut all = first.clone();
+    let of_a_later_epoch = page_in(2_000, 2, 3, vec![order(2, 1, 1)]);
+    for other in [page(0, 2, vec![]), page(3, 4, vec![]), pulled(order(2, 1, 1)), of_a_later_epoch]
+    {
+        assert!(!all.append(other));
+    }
+    assert_eq!(all, first);
+    assert!(!pulled(order(1, 1, 1)).append(first));
 }
 
 async fn many_new_orders_with_a_tombstone_and_one_that_was_put_aside(fixture: Fixture) {
@@ -92,9 +93,7 @@ async fn many_new_orders_with_a_tombstone_and_one_that_was_put_aside(fixture: Fi
     let content = |n| if n == 7 { deleted(n, 2) } else { order(n, 2, 1) };
     let first = page(1, 2, (1..=150).rev().map(content).collect());
     let second = page(2, 3, (151..=300).map(content).collect());
-    let mut pages = [first, second.clone()].into_iter();
-    let Applied::Done(counts) = apply_all(&fixture, &mut pages).await else { panic!("refused") };
-    assert_eq!((counts.pages, pages.len()), (1, 1), "it has looked into the quarantine");
+    let counts = fixture.take_in(&first).await;
     assert_eq!((counts.new, counts.removed, counts.unchanged), (149, 1, 0));
     assert_eq!(fixture.store.quarantine_count().await.unwrap(), 0);
     assert!(fixture.order(7).await.deleted);
@@ -109,39 +108,6 @@ async fn many_new_orders_with_a_tombstone_and_one_that_was_put_aside(fixture: Fi
     let counts = fixture.take_in(&between).await;
     assert_eq!((counts.new, counts.changed), (100, 0));
     assert_eq!(fixture.invoices().await.len(), 400);
-}
-
-async fn apply_all(
-    fixture: &Fixture,
-    pages: &mut (dyn Iterator<Item = Received> + Send),
-) -> Applied {
-    fixture.store.apply_all(pages, &fixture.random, AT).await.unwrap()
-}
-
-/// Whoever pulls an order of the second page holds it, and then counts.
-#[tokio::test(flavor = "multi_thread")]
-async fn between_two_pages_an_order_of_the_second_can_be_pulled() {
-    let fixture = Fixture::postgres().await;
-    let (other, random) = (fixture.another().await, Random::seeded(2));
-    let mut first = page(1, 2, vec![order(2, 1, 1)]);
-    first.advance.as_mut().unwrap().last_sequence_nr = SequenceNr(3); // more follows
-    let mut pages = [first, page(2, 3, vec![order(3, 1, 1)])].into_iter();
-    fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await; // adopts the feed
-    let mut taken = 0;
-    let mut watched = std::iter::from_fn(|| {
-        taken += 1;
-        if taken == 2 {
-            let pull = async {
-                let pulled = pulled(order(3, 1, 1));
-                timeout(Duration::from_secs(20), other.apply(&pulled, &random, AT)).await
-            };
-            let pulled = block_in_place(|| Handle::current().block_on(pull));
-            pulled.expect("it does not wait for the pages").unwrap();
-        }
-        pages.next()
-    });
-    let Applied::Done(counts) = apply_all(&fixture, &mut watched).await else { panic!("refused") };
-    assert_eq!((counts.pages, counts.new, counts.unchanged), (2, 1, 1));
 }
 
 /// On one thread: statements are counted by thread, and other tests run on others.

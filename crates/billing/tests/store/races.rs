@@ -296,7 +296,7 @@ async fn a_repair_of_a_new_epoch_and_a_page(fixture: Fixture) {
 async fn a_draft_that_is_committed_while_its_tombstone_waits_is_withdrawn() {
     let fixture = Fixture::postgres().await;
     fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
-    let tombstone = vec![page(1, 5, vec![deleted(2, 3)])];
+    let tombstone = page(1, 5, vec![deleted(2, 3)]);
     let taken_in = take_in_while_it_is_stored(&fixture, 2, tombstone, "commit").await;
     let Applied::Done(counts) = taken_in else { panic!("not taken in") };
     assert_eq!(counts.removed, 1);
@@ -305,28 +305,26 @@ async fn a_draft_that_is_committed_while_its_tombstone_waits_is_withdrawn() {
     assert_eq!((withdrawn.len(), withdrawn[0].id.as_str()), (1, "draft of 2"));
 }
 
-/// Of many orders that were all new when it was looked. It is on the second page of its transaction.
+/// Of many orders that were all new when it was looked.
 #[tokio::test]
-async fn pages_of_new_orders_are_asked_for_again_when_one_of_them_was_stored_meanwhile() {
+async fn a_page_of_new_orders_is_asked_for_again_when_one_of_them_was_stored_meanwhile() {
     let fixture = Fixture::postgres().await;
     fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await;
     let new = |from, to| page(from, to, (from + 1..=to).map(|n| order(n, 1, 1)).collect());
-    let pages = [new(1, 101), new(101, 201)];
-    let superseded = take_in_while_it_is_stored(&fixture, 150, pages.to_vec(), "commit").await;
+    let long = new(1, 201);
+    let superseded = take_in_while_it_is_stored(&fixture, 150, long.clone(), "commit").await;
     assert_eq!(superseded, Applied::Superseded);
     assert_eq!(fixture.store.orders(None, 300).await.unwrap().len(), 2, "nothing of it is here");
     let state = fixture.store.pull_state().await.unwrap();
     assert_eq!(state.continuation_token, Some(token(EPOCH, 1)));
 
-    let mut counts = fixture.take_in(&pages[0]).await;
-    counts += fixture.take_in(&pages[1]).await;
+    let counts = fixture.take_in(&long).await;
     assert_eq!((counts.new, counts.changed, counts.unchanged), (199, 0, 1));
     assert_eq!(fixture.in_state(150, AwaitingApproval).await[0].id, "draft of 150");
     assert_eq!(fixture.invoices().await.len(), 201);
 
     // The other one may as well think better of it.
-    let pages = vec![new(201, 301)];
-    let taken_in = take_in_while_it_is_stored(&fixture, 250, pages, "rollback").await;
+    let taken_in = take_in_while_it_is_stored(&fixture, 250, new(201, 301), "rollback").await;
     assert!(matches!(taken_in, Applied::Done(Counts { new: 100, .. })), "{taken_in:?}");
 }
 
@@ -382,12 +380,12 @@ async fn a_short_page_is_asked_for_again_when_its_order_was_approved_meanwhile()
     assert_eq!(fixture.in_state(1, AwaitingApproval).await[0].order_version, 2);
 }
 
-/// Takes pages in while another transaction has stored order `number`, and ends that when it is waited
+/// Takes a page in while another transaction has stored order `number`, and ends that when it is waited
 /// for. The draft there, of version 1 as its order, has the id `draft of {number}`.
 async fn take_in_while_it_is_stored(
     fixture: &Fixture,
     number: i64,
-    pages: Vec<Received>,
+    page: Received,
     end: &'static str,
 ) -> Applied {
     let mut other = PgConnection::connect(&fixture.url()).await.unwrap();
@@ -400,11 +398,8 @@ async fn take_in_while_it_is_stored(
         from orders where number = 1"
     );
     sqlx::raw_sql(AssertSqlSafe(pulled)).execute(&mut other).await.unwrap();
-    let (store, mut pages) = (Arc::clone(&fixture.store), pages.into_iter());
-    let taking_in = tokio::spawn(async move {
-        let random = Random::from_os();
-        store.apply_all(&mut pages, &random, AT).await.unwrap()
-    });
+    let store = Arc::clone(&fixture.store);
+    let taking_in = tokio::spawn(async move { take_in(&store, &page).await });
     wait_for_waiting(&mut other, 1).await;
     assert!(!taking_in.is_finished());
     sqlx::raw_sql(end).execute(&mut other).await.unwrap();

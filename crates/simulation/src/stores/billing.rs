@@ -72,11 +72,6 @@ impl BillingStore {
             }
             _ => self.inner.apply(received, random, at).await?,
         };
-        self.seen(applied).await
-    }
-
-    /// Notes what became of an answer.
-    async fn seen(&self, applied: Applied) -> Result<Applied> {
         self.sim.note(format!("{applied:?}"));
         if matches!(applied, Applied::Done(_)) {
             self.show().await?;
@@ -143,24 +138,6 @@ impl Store for BillingStore {
             return self.pass("apply the rows", call).await;
         }
         self.pass("apply", Box::pin(self.take_in(received, random, at))).await
-    }
-
-    async fn apply_all(
-        &self,
-        pages: &mut (dyn Iterator<Item = Received> + Send),
-        random: &Random,
-        at: Timestamp,
-    ) -> Result<Applied> {
-        // The broken rules are about single pages.
-        if self.broken.is_some() {
-            let page = pages.next().expect("there is a first page");
-            return self.apply(&page, random, at).await;
-        }
-        let call = async {
-            let applied = self.inner.apply_all(pages, random, at).await?;
-            self.seen(applied).await
-        };
-        self.pass("apply", Box::pin(call)).await
     }
 
     async fn pull_state(&self) -> Result<PullState> {
