@@ -149,13 +149,15 @@ fn a_short_page_at_the_end_of_the_feed_takes_one_statement_and_the_commit() {
 }
 
 #[test]
-fn reading_an_order_takes_few_allocations() {
+fn reading_an_order_takes_few_allocations_and_bytes() {
     let body = body(1, ORDERS);
     let mut page = None;
     let allocated = allocation_counter::measure(|| page = Some(read(body, None)));
     assert_eq!(page.unwrap().orders.len(), 500);
     let allocations = allocated.count_total / 500;
     assert!((5..=45).contains(&allocations), "{allocations} allocations an order");
+    let bytes = allocated.bytes_max / 500;
+    assert!(bytes <= 850, "{bytes} bytes an order at a time: what its copy keeps, and no more");
 }
 
 #[test]
@@ -165,7 +167,7 @@ fn taking_an_order_in_takes_few_allocations_and_bytes() {
     let received = received(2);
     let allocated = allocation_counter::measure(|| world.take_in(&received));
     let allocations = allocated.count_total / 500;
-    assert!((1..=20).contains(&allocations), "{allocations} allocations an order");
+    assert!((1..=10).contains(&allocations), "{allocations} allocations an order");
     let bytes = allocated.bytes_max / 500;
-    assert!(bytes <= 12_000, "{bytes} bytes an order at a time");
+    assert!(bytes <= 5_000, "{bytes} bytes an order at a time");
 }

@@ -18,7 +18,7 @@ use crate::upstream::Answer;
 /// How many pages wait to be taken in, besides those that are being taken in, the one that is being read and
 /// the one that is being asked for: either side may take longer for a page now and then, and those that
 /// wait are taken in together.
-pub(super) const READ_AHEAD: usize = 3;
+pub(super) const READ_AHEAD: usize = 2;
 
 /// A page that was asked for before its turn, or why there is none.
 pub(super) struct Ahead {

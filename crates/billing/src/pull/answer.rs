@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 
-use super::entry::{self, Entry};
+use super::entry::{self, Entry, Readable};
 use super::error::PullError;
 use crate::store::{Advance, Fit, Received, Unfit};
 use crate::upstream::Answer;
@@ -119,14 +119,13 @@ pub fn page(answer: &Answer, sent: Option<&ContinuationToken>) -> Result<Page, P
         return Err(error);
     }
     // Nearly every page can be read in one go.
-    if let Ok(mut page) = answer.document::<PageOf<Order>>()
-        && page.orders.iter().all(entry::is_fit)
-    {
-        let entries = mem::take(&mut page.orders).into_iter().map(Ok).collect();
+    if let Ok(mut page) = answer.document::<PageOf<Readable>>() {
+        let entries = mem::take(&mut page.orders).into_iter().map(|it| Ok(it.0)).collect();
         return believe(answer, page, entries, sent);
     }
     let page: PageOf<&RawValue> = answer.document()?;
-    let entries: Option<Vec<Entry>> = page.orders.iter().map(|it| entry::read(it.get())).collect();
+    let entries = page.orders.iter().map(|it| Some(entry::read(it.get())?.map(Fit::from)));
+    let entries: Option<Vec<Entry>> = entries.collect();
     let entries =
         entries.ok_or_else(|| answer.not_as_agreed("an order without a usable number"))?;
     believe(answer, page, entries, sent)
@@ -144,7 +143,7 @@ fn believe<T>(
     let mut unfit = Vec::new();
     for entry in entries {
         match entry {
-            Ok(order) => orders.push(order.into()),
+            Ok(order) => orders.push(order),
             Err(order) => unfit.push(order),
         }
     }
@@ -172,7 +171,7 @@ pub fn order(answer: &Answer, number: i64) -> Result<Single, PullError> {
     let RawOrder { feed_id, epoch, order } = answer.document()?;
     let order = entry::read(order.get())
         .ok_or_else(|| answer.not_as_agreed("an order without a usable number"))?;
-    match entry::number(&order) {
+    match order.as_ref().map_or_else(|unfit| unfit.number, |order| order.number) {
         found if found == number => Ok(Single { identity: FeedIdentity { feed_id, epoch }, order }),
         other => Err(answer.not_as_agreed(format!("order {other} instead of {number}")).into()),
     }

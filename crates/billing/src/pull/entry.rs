@@ -9,14 +9,31 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::invoice;
-use crate::store::Unfit;
+use crate::store::{Fit, Unfit};
 use crate::upstream::one_line;
 
-/// An order that was answered.
-pub(super) type Entry = Result<Order, Unfit>;
+/// An order of a page.
+pub(super) type Entry = Result<Fit, Unfit>;
+
+/// An order that is read, and at once becomes what its copy keeps: never are all orders of a page in
+/// memory as such, which take more. Of others, nothing is read.
+#[derive(Deserialize)]
+#[serde(try_from = "Order")]
+pub(super) struct Readable(pub(super) Fit);
+
+impl TryFrom<Order> for Readable {
+    type Error = &'static str;
+
+    fn try_from(order: Order) -> Result<Self, Self::Error> {
+        match fault(&order) {
+            None if order.number > 0 => Ok(Self(order.into())),
+            fault => Err(fault.unwrap_or("its number is not positive")),
+        }
+    }
+}
 
 /// Reads an order; `None` when it has no number that an order can have, or several.
-pub(super) fn read(document: &str) -> Option<Entry> {
+pub(super) fn read(document: &str) -> Option<Result<Order, Unfit>> {
     let reason = match parse(document) {
         Ok(order) if order.number <= 0 => return None,
         Ok(order) => match fault(&order) {
@@ -30,11 +47,6 @@ pub(super) fn read(document: &str) -> Option<Entry> {
     let stamp = part(document).map(|it: Stamp| it.confirmed_sequence_nr);
     let sequence_nr = stamp.unwrap_or(SequenceNr::UNSTAMPED);
     Some(Err(Unfit { number, version, sequence_nr, reason, document: document.to_owned() }))
-}
-
-/// Whether an order that was read can be taken in.
-pub(super) fn is_fit(order: &Order) -> bool {
-    order.number > 0 && fault(order).is_none()
 }
 
 /// Which order it is.

@@ -12,7 +12,7 @@ use crate::store::{Applied, Received};
 /// Pages are added to one that is taken in as long as it has fewer orders than that. Round trips and commits
 /// are then saved, while nobody waits longer for one of its orders, or for the position, than for a page that
 /// was asked for so large.
-const ENOUGH: usize = 4_000;
+const ENOUGH: usize = 2_000;
 
 /// A page of the adopted history, or of the first one ever seen.
 struct Checked {
