@@ -18,7 +18,7 @@ pub(super) async fn credit<B: Backend>(
     let count = i64::try_from(invoices.len()).unwrap_or(i64::MAX);
     let mut numbers = numbers::take::<B>(conn, Series::CreditNote, at.year(), count).await?;
     let batch = Batch::new()
-        .text("id", invoices.iter().map(|id| (*id).to_owned()))
+        .text("id", invoices.iter().copied())
         .text("credit_note_number", invoices.iter().map(|_| numbers.next()));
     let sql = format!(
         "update invoices set

@@ -11,6 +11,7 @@ use kit::db::{AssertSqlSafe, Backend, Batch, Error, Result, Row, query};
 use kit::random::Random;
 
 use super::{Fit, json, orders};
+use crate::dispatch::DispatchState;
 use crate::invoice::{Invoice, InvoiceState};
 
 /// The columns of an order's draft: all of them are null when it has none.
@@ -116,9 +117,9 @@ pub(super) async fn make<B: Backend>(
         return Ok(());
     }
     let batch = Batch::new()
-        .text("id", drafts.iter().map(|new| new.id.clone()))
+        .text("id", drafts.iter().map(|new| &*new.id))
         .int("order_number", drafts.iter().map(|new| new.order_number))
-        .text("replaces", drafts.iter().map(|new| new.replaces.clone()));
+        .text("replaces", drafts.iter().map(|new| new.replaces.as_deref()));
     let sql = format!(
         "update orders set invoice_id = batch.id, invoice_version = 1, invoice_created_at = $1,
                            invoice_computed_at = $1, invoice_replaces = batch.replaces
@@ -246,15 +247,15 @@ pub(super) async fn freeze<B: Backend>(conn: &mut B::Connection, drafts: &[Draft
     }
     let frozen = || drafts.iter().map(|draft| &draft.invoice);
     let batch = Batch::new()
-        .text("id", frozen().map(|it| it.id.clone()))
+        .text("id", frozen().map(|it| &*it.id))
         .int("version", frozen().map(|it| it.version))
-        .text("number", frozen().map(|it| it.number.clone()))
+        .text("number", frozen().map(|it| it.number.as_deref()))
         .int("order_number", frozen().map(|it| it.order_number))
         .int("order_epoch", drafts.iter().map(|draft| draft.order_epoch))
         .int("order_version", frozen().map(|it| it.order_version))
-        .text("state", frozen().map(|it| it.state.as_str().to_owned()))
+        .text("state", frozen().map(|it| it.state.as_str()))
         .text("customer", frozen().map(|it| json::customer(&it.customer)))
-        .text("currency", frozen().map(|it| it.currency.clone()))
+        .text("currency", frozen().map(|it| &*it.currency))
         .int("net_minor", frozen().map(|it| it.net_minor))
         .int("tax_minor", frozen().map(|it| it.tax_minor))
         .int("total_minor", frozen().map(|it| it.total_minor))
@@ -262,8 +263,8 @@ pub(super) async fn freeze<B: Backend>(conn: &mut B::Connection, drafts: &[Draft
         .int("created_at", frozen().map(|it| it.created_at.micros()))
         .int("approved_at", frozen().map(|it| it.approved_at.map(Timestamp::micros)))
         .int("closed_at", frozen().map(|it| it.closed_at.map(Timestamp::micros)))
-        .text("replaces", frozen().map(|it| it.replaces.clone()))
-        .text("dispatch", frozen().map(|it| it.dispatch.map(|state| state.as_str().to_owned())))
+        .text("replaces", frozen().map(|it| it.replaces.as_deref()))
+        .text("dispatch", frozen().map(|it| it.dispatch.map(DispatchState::as_str)))
         .int("approved_version", frozen().map(|it| it.approved_at.map(|_| it.version)))
         .int("computed_at", drafts.iter().map(|draft| draft.computed_at))
         .int("was_lost", frozen().map(|it| i64::from(it.order_was_lost)));

@@ -106,7 +106,7 @@ pub(super) async fn insert<B: Backend>(
 ///
 /// By rising number, so that two transactions lock shared rows in the same order: a batch is read as it
 /// stands. Sorting in the statement, documents and all, took a fifth of its time.
-pub(super) fn batch(orders: &[&Fit], random: &Random, at: Timestamp) -> Batch {
+pub(super) fn batch<'v>(orders: &[&'v Fit], random: &Random, at: Timestamp) -> Batch<'v> {
     let mut orders: Vec<_> = orders.iter().copied().zip(new_ids(orders, random, at)).collect();
     orders.sort_unstable_by_key(|(order, _)| order.number);
     let (orders, ids): (Vec<_>, Vec<_>) = orders.into_iter().unzip();
@@ -115,9 +115,9 @@ pub(super) fn batch(orders: &[&Fit], random: &Random, at: Timestamp) -> Batch {
     Batch::new()
         .int("number", orders.iter().map(|order| order.number))
         .int("version", orders.iter().map(|order| order.version))
-        .text("state", orders.iter().map(|order| order.state.as_str().to_owned()))
+        .text("state", orders.iter().map(|order| order.state.as_str()))
         .int("sequence_nr", orders.iter().map(|order| order.confirmed_sequence_nr.0))
-        .text("document", orders.iter().map(|order| order.document.clone()))
+        .text("document", orders.iter().map(|order| &*order.document))
         .text("invoice_id", ids)
 }
 

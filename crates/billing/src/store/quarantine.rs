@@ -63,8 +63,8 @@ pub(super) async fn put_aside<B: Backend>(
         .int("number", unfit.iter().map(|order| order.number))
         .int("version", unfit.iter().map(|order| order.version))
         .int("sequence_nr", unfit.iter().map(|order| order.sequence_nr.0))
-        .text("reason", unfit.iter().map(|order| order.reason.clone()))
-        .text("document", unfit.iter().map(|order| order.document.clone()));
+        .text("reason", unfit.iter().map(|order| &*order.reason))
+        .text("document", unfit.iter().map(|order| &*order.document));
     let sql = format!(
         "insert into quarantine (number, epoch, version, sequence_nr, reason, document, since)
          select number, $1, version, sequence_nr, reason, document, $2 from {}

@@ -121,15 +121,15 @@ pub trait Backend:
     ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
 
     /// The batch as a table expression whose parameters start at `$first`.
-    fn batch_table(batch: &Batch, first: usize) -> String;
+    fn batch_table(batch: &Batch<'_>, first: usize) -> String;
 
     /// See [`Batch::stream`].
-    fn batch_stream(batch: &Batch, first: usize) -> String {
+    fn batch_stream(batch: &Batch<'_>, first: usize) -> String {
         Self::batch_table(batch, first)
     }
 
     /// Adds the batch as the next parameters.
-    fn add_batch(arguments: &mut Self::Arguments, batch: Batch) -> Result<(), sqlx::Error>;
+    fn add_batch(arguments: &mut Self::Arguments, batch: Batch<'_>) -> Result<(), sqlx::Error>;
 }
 
 impl Backend for Sqlite {
@@ -177,7 +177,7 @@ impl Backend for Sqlite {
         conn.fetch_all(query_with(sql, arguments)).await
     }
 
-    fn batch_table(batch: &Batch, first: usize) -> String {
+    fn batch_table(batch: &Batch<'_>, first: usize) -> String {
         let columns: Vec<_> = batch
             .names()
             .enumerate()
@@ -186,7 +186,7 @@ impl Backend for Sqlite {
         format!("(select {} from json_each(${first})) as batch", columns.join(", "))
     }
 
-    fn add_batch(arguments: &mut Self::Arguments, batch: Batch) -> Result<(), sqlx::Error> {
+    fn add_batch(arguments: &mut Self::Arguments, batch: Batch<'_>) -> Result<(), sqlx::Error> {
         arguments.add(batch.into_json()).map_err(sqlx::Error::Encode)
     }
 }
@@ -250,13 +250,13 @@ impl Backend for Postgres {
         conn.fetch_all(query_with(sql, arguments)).await
     }
 
-    fn batch_table(batch: &Batch, first: usize) -> String {
+    fn batch_table(batch: &Batch<'_>, first: usize) -> String {
         let names: Vec<_> = batch.names().collect();
         let arrays: Vec<_> = arrays(batch, first).collect();
         format!("unnest({}) as batch({})", arrays.join(", "), names.join(", "))
     }
 
-    fn batch_stream(batch: &Batch, first: usize) -> String {
+    fn batch_stream(batch: &Batch<'_>, first: usize) -> String {
         let columns: Vec<_> = arrays(batch, first)
             .zip(batch.names())
             .map(|(array, name)| format!("unnest({array}) as {name}"))
@@ -264,7 +264,9 @@ impl Backend for Postgres {
         format!("(select {}) as batch", columns.join(", "))
     }
 
-    fn add_batch(arguments: &mut Self::Arguments, batch: Batch) -> Result<(), sqlx::Error> {
+    fn add_batch(arguments: &mut Self::Arguments, batch: Batch<'_>) -> Result<(), sqlx::Error> {
+        let size = batch.columns().map(Values::size).sum();
+        arguments.reserve(batch.columns().count(), size);
         for values in batch.into_columns() {
             match values {
                 Values::Int(column) => arguments.add(column),
@@ -277,7 +279,7 @@ impl Backend for Postgres {
 }
 
 /// The parameters of a batch, with their types.
-fn arrays(batch: &Batch, first: usize) -> impl Iterator<Item = String> {
+fn arrays(batch: &Batch<'_>, first: usize) -> impl Iterator<Item = String> {
     let columns = batch.columns().enumerate();
     columns.map(move |(place, values)| format!("${}::{}[]", first + place, values.sql_type()))
 }

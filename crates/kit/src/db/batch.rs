@@ -1,12 +1,14 @@
 //! Rows as parameters: what makes one statement do the work of a whole page.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::Backend;
 
 /// Columns of equal length that a statement reads like a table called `batch`.
 ///
-/// PostgreSQL gets one array a column, SQLite one JSON text:
+/// Texts may be borrowed. PostgreSQL gets one array a column, SQLite one JSON text:
 ///
 /// ```ignore
 /// let batch = Batch::new().int("number", numbers).text("name", names);
@@ -14,20 +16,48 @@ use super::Backend;
 /// query::<B>(AssertSqlSafe(sql)).bind_batch(batch).execute(conn).await?;
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Batch {
-    columns: Vec<(&'static str, Values)>,
+pub struct Batch<'v> {
+    columns: Vec<(&'static str, Values<'v>)>,
 }
 
 /// The values of one column.
 #[derive(Clone, Debug)]
-pub(super) enum Values {
+pub(super) enum Values<'v> {
     /// `BIGINT`
     Int(Vec<Option<i64>>),
     /// `TEXT`
-    Text(Vec<Option<String>>),
+    Text(Vec<Option<Cow<'v, str>>>),
 }
 
-impl Values {
+/// A text of a column, or null.
+#[derive(Debug)]
+pub struct Text<'v>(Option<Cow<'v, str>>);
+
+impl From<String> for Text<'_> {
+    fn from(text: String) -> Self {
+        Self(Some(text.into()))
+    }
+}
+
+impl From<Option<String>> for Text<'_> {
+    fn from(text: Option<String>) -> Self {
+        Self(text.map(Into::into))
+    }
+}
+
+impl<'v> From<&'v str> for Text<'v> {
+    fn from(text: &'v str) -> Self {
+        Self(Some(text.into()))
+    }
+}
+
+impl<'v> From<Option<&'v str>> for Text<'v> {
+    fn from(text: Option<&'v str>) -> Self {
+        Self(text.map(Into::into))
+    }
+}
+
+impl Values<'_> {
     pub(super) fn sql_type(&self) -> &'static str {
         match self {
             Self::Int(_) => "bigint",
@@ -41,9 +71,18 @@ impl Values {
             Self::Text(column) => column.len(),
         }
     }
+
+    /// How many bytes PostgreSQL is sent of it, about: each value with its length before it.
+    pub(super) fn size(&self) -> usize {
+        let values = match self {
+            Self::Int(column) => column.len() * size_of::<i64>(),
+            Self::Text(column) => column.iter().flatten().map(|text| text.len()).sum(),
+        };
+        values + self.len() * size_of::<u32>()
+    }
 }
 
-impl Batch {
+impl<'v> Batch<'v> {
     /// A batch without columns yet.
     pub fn new() -> Self {
         Self::default()
@@ -61,12 +100,8 @@ impl Batch {
 
     /// Adds a `TEXT` column.
     #[must_use]
-    pub fn text(
-        self,
-        name: &'static str,
-        values: impl IntoIterator<Item: Into<Option<String>>>,
-    ) -> Self {
-        self.column(name, Values::Text(values.into_iter().map(Into::into).collect()))
+    pub fn text(self, name: &'static str, values: impl IntoIterator<Item: Into<Text<'v>>>) -> Self {
+        self.column(name, Values::Text(values.into_iter().map(|text| text.into().0).collect()))
     }
 
     /// How many rows it has.
@@ -91,7 +126,7 @@ impl Batch {
         B::batch_stream(self, first)
     }
 
-    fn column(mut self, name: &'static str, values: Values) -> Self {
+    fn column(mut self, name: &'static str, values: Values<'v>) -> Self {
         assert!(
             self.columns.is_empty() || self.len() == values.len(),
             "column {name} of a batch has another length than the first"
@@ -104,11 +139,11 @@ impl Batch {
         self.columns.iter().map(|(name, _)| *name)
     }
 
-    pub(super) fn columns(&self) -> impl Iterator<Item = &Values> {
+    pub(super) fn columns(&self) -> impl Iterator<Item = &Values<'v>> {
         self.columns.iter().map(|(_, values)| values)
     }
 
-    pub(super) fn into_columns(self) -> impl Iterator<Item = Values> {
+    pub(super) fn into_columns(self) -> impl Iterator<Item = Values<'v>> {
         self.columns.into_iter().map(|(_, values)| values)
     }
 

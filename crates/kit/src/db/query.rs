@@ -26,7 +26,7 @@ impl<B: Backend> Query<B> {
     }
 
     /// Gives the rows of a [`Batch`] as the next parameters.
-    pub fn bind_batch(self, batch: Batch) -> Self {
+    pub fn bind_batch(self, batch: Batch<'_>) -> Self {
         self.add(|arguments| B::add_batch(arguments, batch))
     }
 

@@ -97,8 +97,8 @@ async fn load_imports<B: Backend>(
     stored: &mut Stored,
 ) -> Result<()> {
     let batch = Batch::new()
-        .text("reference", imports.iter().map(|import| import.input.reference.clone()))
-        .text("external_id", imports.iter().map(|import| import.external_customer_id.clone()));
+        .text("reference", imports.iter().map(|import| import.input.reference.as_deref()))
+        .text("external_id", imports.iter().map(|import| &*import.external_customer_id));
     let sql = format!(
         "select distinct o.reference from {} join orders o on o.reference = batch.reference",
         batch.table::<B>(1)

@@ -18,7 +18,7 @@ pub(super) async fn write<B: Backend>(
         customers.iter().partition(|planned| planned.action.is_new());
     if !new.is_empty() {
         let batch = with_content(&new)
-            .text("external_id", new.iter().map(|planned| planned.external_id.clone()))
+            .text("external_id", new.iter().map(|planned| planned.external_id.as_deref()))
             .int("created_at", new.iter().map(|planned| planned.customer.created_at.micros()));
         let content = CONTENT.join(", ");
         let sql = format!(
@@ -72,9 +72,9 @@ pub(super) async fn load<B: Backend>(
 }
 
 /// No id holds NUL, which PostgreSQL would refuse.
-fn batch_of(ids: &BTreeSet<&str>) -> Batch {
+fn batch_of<'v>(ids: &BTreeSet<&'v str>) -> Batch<'v> {
     let ids = ids.iter().filter(|id| !id.contains('\0'));
-    Batch::new().text("id", ids.map(|id| (*id).to_owned()))
+    Batch::new().text("id", ids.copied())
 }
 
 /// The customer with this id.
@@ -116,17 +116,17 @@ const CONTENT: [&str; 8] = [
     "changed_at",
 ];
 
-fn with_content(customers: &[&PlannedCustomer]) -> Batch {
+fn with_content<'v>(customers: &[&'v PlannedCustomer]) -> Batch<'v> {
     let customers = customers.iter().map(|planned| &planned.customer);
     let address = |of: fn(&Address) -> &Option<String>| {
         let addresses = customers.clone().map(|customer| customer.input.address.as_ref());
-        addresses.map(move |address| address.and_then(|address| of(address).clone()))
+        addresses.map(move |address| address.and_then(|address| of(address).as_deref()))
     };
     Batch::new()
-        .text("id", customers.clone().map(|customer| customer.id.clone()))
+        .text("id", customers.clone().map(|customer| &*customer.id))
         .int("version", customers.clone().map(|customer| customer.version))
-        .text("name", customers.clone().map(|customer| customer.input.name.clone()))
-        .text("email", customers.clone().map(|customer| customer.input.email.clone()))
+        .text("name", customers.clone().map(|customer| &*customer.input.name))
+        .text("email", customers.clone().map(|customer| &*customer.input.email))
         .text("address_line1", address(|address| &address.line1))
         .text("address_line2", address(|address| &address.line2))
         .text("postal_code", address(|address| &address.postal_code))

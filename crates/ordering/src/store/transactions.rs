@@ -35,8 +35,8 @@ pub(super) async fn record<B: Backend>(
         .await?;
     let batch = Batch::new()
         .int("place", (1..).take(entities.len()))
-        .text("kind", entities.iter().map(|entity| entity.kind.as_str().to_owned()))
-        .text("key", entities.iter().map(|entity| entity.key.clone()))
+        .text("kind", entities.iter().map(|entity| entity.kind.as_str()))
+        .text("key", entities.iter().map(|entity| &*entity.key))
         .text("action", entities.iter().map(|entity| entity.action.as_str().to_owned()))
         .int("version", entities.iter().map(|entity| entity.version));
     let sql = format!(

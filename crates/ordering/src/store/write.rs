@@ -120,30 +120,29 @@ async fn update<B: Backend>(conn: &mut B::Connection, orders: &[&PlannedOrder]) 
 }
 
 /// The columns of [`CONTENT`], and with them `confirmed_at`.
-fn with_content<'a>(orders: impl Iterator<Item = &'a Order> + Clone) -> Batch {
+fn with_content<'a>(orders: impl Iterator<Item = &'a Order> + Clone) -> Batch<'a> {
     // A draft shows its customer as it is now, so it keeps no copy.
     let customers = orders
         .clone()
         .map(|order| Some(&order.customer).filter(|_| order.state != OrderState::Draft));
-    let of_customer = |of: fn(&Customer) -> Option<String>| {
-        customers.clone().map(move |customer| customer.and_then(of))
-    };
+    let of_customer =
+        |of: fn(&Customer) -> &str| customers.clone().map(move |customer| customer.map(of));
     let of_address = |of: fn(&Address) -> &Option<String>| {
         let address = customers.clone().map(|customer| customer.and_then(|it| it.address.as_ref()));
-        address.map(move |address| address.and_then(|address| of(address).clone()))
+        address.map(move |address| address.and_then(|address| of(address).as_deref()))
     };
     Batch::new()
-        .text("state", orders.clone().map(|order| order.state.as_str().to_owned()))
-        .text("currency", orders.clone().map(|order| order.currency.clone()))
-        .text("reference", orders.clone().map(|order| order.reference.clone()))
-        .text("note", orders.clone().map(|order| order.note.clone()))
+        .text("state", orders.clone().map(|order| order.state.as_str()))
+        .text("currency", orders.clone().map(|order| &*order.currency))
+        .text("reference", orders.clone().map(|order| order.reference.as_deref()))
+        .text("note", orders.clone().map(|order| order.note.as_deref()))
         .int("net_minor", orders.clone().map(|order| order.net_minor))
         .int("tax_minor", orders.clone().map(|order| order.tax_minor))
         .int("total_minor", orders.clone().map(|order| order.total_minor))
         .int("line_count", orders.clone().map(|order| line_count(&order.lines)))
-        .text("customer_id", orders.clone().map(|order| order.customer.id.clone()))
-        .text("customer_name", of_customer(|customer| Some(customer.name.clone())))
-        .text("customer_email", of_customer(|customer| Some(customer.email.clone())))
+        .text("customer_id", orders.clone().map(|order| &*order.customer.id))
+        .text("customer_name", of_customer(|customer| &customer.name))
+        .text("customer_email", of_customer(|customer| &customer.email))
         .text("customer_address_line1", of_address(|address| &address.line1))
         .text("customer_address_line2", of_address(|address| &address.line2))
         .text("customer_postal_code", of_address(|address| &address.postal_code))
@@ -180,8 +179,8 @@ async fn replace_lines<B: Backend>(
     let batch = Batch::new()
         .int("order_number", lines.iter().map(|(order, _)| *order))
         .int("line_no", number(|line| line.line_no))
-        .text("sku", lines.iter().map(|(_, line)| line.sku.clone()))
-        .text("description", lines.iter().map(|(_, line)| line.description.clone()))
+        .text("sku", lines.iter().map(|(_, line)| &*line.sku))
+        .text("description", lines.iter().map(|(_, line)| line.description.as_deref()))
         .int("quantity", number(|line| line.quantity))
         .int("unit_price_minor", number(|line| line.unit_price_minor))
         .int("tax_basis_points", number(|line| line.tax_basis_points));
@@ -203,7 +202,7 @@ async fn record<B: Backend>(conn: &mut B::Connection, orders: &[PlannedOrder]) -
     let batch = Batch::new()
         .int("order_number", written().map(|(_, order)| order.number))
         .int("version", written().map(|(_, order)| order.version))
-        .text("state", written().map(|(_, order)| order.state.as_str().to_owned()))
+        .text("state", written().map(|(_, order)| order.state.as_str()))
         .text("action", written().map(|(action, _)| action.as_str().to_owned()))
         .int("at", written().map(|(_, order)| order.changed_at.micros()));
     let columns = "order_number, version, state, action, at";
