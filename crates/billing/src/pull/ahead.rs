@@ -1,7 +1,7 @@
 //! Asking for pages before their turn, so that one is made and sent while others are read and taken in.
 //!
-//! Nothing depends on it: whether a page still goes on from where billing stands, the store finds out when
-//! it is taken in. What was asked in vain is dropped.
+//! Whether a page still goes on from where billing stands, the store finds out when it is taken in. What was
+//! asked in vain is dropped.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -63,9 +63,9 @@ impl Puller {
                 Some(early) => early.answer,
                 None => self.client.ask(token.as_ref(), Duration::ZERO).await,
             };
-            // At the end of the feed, where pages are short, nothing is asked in vain.
+            // A short one is read sooner than it could be asked for, and often is the last.
             let long = answer.as_ref().ok().filter(|answer| !answer::is_short(answer));
-            let behind = long.and_then(answer::next_token);
+            let behind = long.and_then(|answer| answer::next_token(answer, token.as_ref()));
             let read = async {
                 let answer = match answer {
                     Ok(answer) => self.client.read(answer, token).await,

@@ -101,13 +101,24 @@ pub(super) fn is_short(answer: &Answer) -> bool {
     answer.size() <= SHORT
 }
 
-/// What a page says before it is read of where the one behind it begins, by its `Link` (RFC 8288). Only a
-/// hint: what counts is the token on the page. `None` when it does not say so.
-pub(super) fn next_token(answer: &Answer) -> Option<ContinuationToken> {
-    let (target, parameters) = answer.header("link")?.strip_prefix('<')?.split_once('>')?;
-    let (_, query) = target.split_once('?').filter(|_| parameters.contains("rel=\"next\""))?;
+/// What an answer to the token `sent` says, before it is read, of where the page behind it begins, by its
+/// `Link` (RFC 8288). Only a hint: what counts is the token on the page. `None` when it says nothing, or
+/// what does not go on in the same history.
+pub(super) fn next_token(
+    answer: &Answer,
+    sent: Option<&ContinuationToken>,
+) -> Option<ContinuationToken> {
+    let link = answer.header("link").filter(|_| answer.status == 200)?;
+    let target = link.strip_prefix('<')?.strip_suffix(">; rel=\"next\"")?;
+    let (_, query) = target.split_once('?')?;
     let mut pairs = form_urlencoded::parse(query.as_bytes());
-    pairs.find_map(|(name, value)| (name == "after").then(|| value.parse().ok())).flatten()
+    let (_, token) = pairs.find(|(name, _)| name == "after")?;
+    let token: ContinuationToken = token.parse().ok()?;
+    let goes_on = |sent: &ContinuationToken| {
+        (&token.feed_id, token.epoch) == (&sent.feed_id, sent.epoch)
+            && token.sequence_nr > sent.sequence_nr
+    };
+    sent.is_some_and(goes_on).then_some(token)
 }
 
 /// The page that `answer` holds, asked for with the token `sent`.
@@ -118,7 +129,7 @@ pub fn page(answer: &Answer, sent: Option<&ContinuationToken>) -> Result<Page, P
     if let Some(error) = history(answer) {
         return Err(error);
     }
-    // Nearly every page can be read in one go.
+    // Nearly every page can be read in one go; any other is read order by order.
     if let Ok(mut page) = answer.document::<PageOf<Readable>>() {
         let entries = mem::take(&mut page.orders).into_iter().map(|it| Ok(it.0)).collect();
         return believe(answer, page, entries, sent);

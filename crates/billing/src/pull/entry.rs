@@ -16,7 +16,7 @@ use crate::upstream::one_line;
 pub(super) type Entry = Result<Fit, Unfit>;
 
 /// An order that is read, and at once becomes what its copy keeps: never are all orders of a page in
-/// memory as such, which take more. Of others, nothing is read.
+/// memory as such, which take more. Reading one that cannot be taken in fails.
 #[derive(Deserialize)]
 #[serde(try_from = "Order")]
 pub(super) struct Readable(pub(super) Fit);

@@ -9,10 +9,10 @@ use super::watch::count_orders;
 use super::{Counts, PullError, Puller};
 use crate::store::{Applied, Received};
 
-/// Pages are added to one that is taken in as long as it has fewer orders than that. Round trips and commits
-/// are then saved, while nobody waits longer for one of its orders, or for the position, than for a page that
-/// was asked for so large.
-const ENOUGH: usize = 2_000;
+/// A page is taken in with those behind it that are here, until together they hold so many bytes: that saves
+/// round trips and commits, while neither memory nor the time that somebody waits for one of its orders, or
+/// for the position, depends on how large pages are asked for. As a rule, these are two of a thousand orders.
+const ENOUGH: usize = 512 * 1024;
 
 /// A page of the adopted history, or of the first one ever seen.
 struct Checked {
@@ -34,7 +34,8 @@ impl Puller {
             let Checked { mut received, mut has_more } = self.check(ahead)?;
             // What is wrong with a page does not concern those before.
             let mut end = None;
-            while has_more && end.is_none() && received.len() < ENOUGH {
+            // At most as many as can wait: nobody adds to them meanwhile.
+            while has_more && end.is_none() && received.size() < ENOUGH {
                 let Ok(ahead) = pages.try_recv() else { break };
                 match self.check(ahead) {
                     Ok(behind) => {
@@ -126,5 +127,83 @@ fn tell(received: &Received, counts: &Counts) {
     if let Some(advance) = &received.advance {
         let behind = advance.last_sequence_nr.0.saturating_sub(advance.to.sequence_nr.0);
         metrics::gauge!("billing_behind_orders").set(gauge_value(behind.max(0)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use contract::feed::{ContinuationToken, FeedIdentity, SequenceNr};
+    use contract::time::Timestamp;
+    use kit::clock::SystemClock;
+    use kit::random::Random;
+
+    use super::*;
+    use crate::pull::Page;
+    use crate::pull::client::FeedClient;
+    use crate::settings::SourceSettings;
+    use crate::store::{PullState, Unfit, open};
+
+    fn token(sequence_nr: i64) -> ContinuationToken {
+        format!("k3v9x2ab-1000-{sequence_nr}").parse().unwrap()
+    }
+
+    /// The page behind `after`, of one order that is put aside. Two of them are enough.
+    fn large(after: i64) -> Ahead {
+        let to = token(after + 1);
+        let unfit = Unfit {
+            number: after + 1,
+            version: Some(1),
+            sequence_nr: to.sequence_nr,
+            reason: "it is a draft".into(),
+            document: "x".repeat(ENOUGH / 2),
+        };
+        let page = Page {
+            identity: FeedIdentity { feed_id: to.feed_id.clone(), epoch: to.epoch },
+            orders: Vec::new(),
+            unfit: vec![unfit],
+            continuation_token: to,
+            has_more: true,
+            last_sequence_nr: SequenceNr(99),
+        };
+        Ahead { state: behind(after), answer: Ok(page) }
+    }
+
+    fn behind(number: i64) -> PullState {
+        let continuation_token = (number > 0).then(|| token(number));
+        PullState { continuation_token, ..PullState::default() }
+    }
+
+    #[tokio::test]
+    async fn pages_that_are_here_are_taken_in_together_up_to_what_is_wrong() {
+        let file = testkit::sqlite::file();
+        let store = open(&file.url().parse().unwrap()).await.unwrap();
+        let source = SourceSettings {
+            ordering_url: "http://127.0.0.1:1".parse().unwrap(),
+            ordering_token: None,
+            pull_limit: 1,
+            pull_timeout: Duration::from_secs(1),
+        };
+        let clock = Arc::new(SystemClock);
+        let client = FeedClient::new(&source, clock.clone()).unwrap();
+        let puller = Puller::new(Arc::clone(&store), client, clock, Random::seeded(7));
+
+        let (pages, here) = mpsc::channel(5);
+        for after in 0..3 {
+            assert!(pages.try_send(large(after)).is_ok());
+        }
+        let fault = Ahead { state: behind(3), answer: Err(PullError::timeout()) };
+        assert!(pages.try_send(fault).is_ok());
+        let mut counts = Counts::default();
+        let Err(error) = puller.take_in(here, &mut counts).await else { panic!("no fault") };
+        assert_eq!(error.kind(), PullError::timeout().kind());
+
+        let pulls = store.pulls_since(Timestamp::from_micros(0)).await.unwrap();
+        assert_eq!(pulls.iter().map(|(_, counts)| counts.pages).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(counts, Counts { pages: 3, quarantined: 3, ..Counts::default() });
+        let state = store.pull_state().await.unwrap();
+        assert_eq!((state.continuation_token, state.totals), (Some(token(3)), counts));
     }
 }

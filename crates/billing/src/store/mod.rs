@@ -70,7 +70,7 @@ pub trait Store: Send + Sync + 'static {
     /// decides that.
     async fn reset_token(&self, token: Option<&ContinuationToken>, forget_feed: bool)
     -> Result<()>;
-    /// What was taken in since `since`, page by page and order by order, oldest first: for the chart.
+    /// What was taken in since `since`, answer by answer, oldest first: for the chart.
     async fn pulls_since(&self, since: Timestamp) -> Result<Vec<(Timestamp, Counts)>>;
 
     /// How many orders ordering has lost, and how far the re-read of the adopted epoch has come.

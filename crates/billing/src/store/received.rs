@@ -23,9 +23,10 @@ pub struct Received {
 }
 
 impl Received {
-    /// Takes the page behind this one up into it: from now on both are one page, as if it had been asked
-    /// for later and with a higher limit. What stands on both has changed in between, and of that the
-    /// later is kept. `false`, and nothing is changed, when `behind` does not begin where this one ends.
+    /// Takes the page behind this one up into it: from now on both are one page, which brings at least what
+    /// one would that was asked for with a higher limit. An order that stands on both has changed in between,
+    /// and the later is kept: within an epoch, a higher place never has an older version. `false`, and nothing
+    /// is changed, when `behind` does not begin where this one ends.
     #[must_use]
     pub fn append(&mut self, behind: Self) -> bool {
         let (Some(ours), Some(theirs)) = (&mut self.advance, behind.advance) else { return false };
@@ -51,6 +52,12 @@ impl Received {
     /// Whether it brings none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many bytes the documents of its orders take.
+    pub fn size(&self) -> usize {
+        let fit = self.orders.iter().map(|order| order.document.len());
+        fit.chain(self.unfit.iter().map(|order| order.document.len())).sum()
     }
 
     /// How many pages it is; 0 for an order that was pulled by number.

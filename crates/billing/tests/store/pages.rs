@@ -2,6 +2,7 @@
 
 use billing::invoice::InvoiceState::AwaitingApproval;
 use billing::store::{Applied, Received};
+use contract::feed::SequenceNr;
 use testkit::statements;
 
 use crate::fixture::{
@@ -108,6 +109,28 @@ async fn many_new_orders_with_a_tombstone_and_one_that_was_put_aside(fixture: Fi
     let counts = fixture.take_in(&between).await;
     assert_eq!((counts.new, counts.changed), (100, 0));
     assert_eq!(fixture.invoices().await.len(), 400);
+}
+
+/// Also when more follows.
+#[tokio::test]
+async fn short_pages_that_follow_each_other_take_one_statement_and_the_commit() {
+    let fixture = Fixture::postgres().await;
+    let more = |mut page: Received| {
+        page.advance.as_mut().unwrap().last_sequence_nr = SequenceNr(99);
+        page
+    };
+    fixture.take_in(&page(0, 1, vec![order(1, 1, 1)])).await; // Adopts the feed.
+    fixture.take_in(&more(page(1, 2, vec![order(2, 1, 1)]))).await;
+    let mut both = more(page(2, 3, vec![order(3, 1, 1), order(1, 2, 2)]));
+    assert!(both.append(more(page(3, 4, vec![order(3, 2, 2)]))));
+
+    let before = statements::counted();
+    let counts = fixture.take_in(&both).await;
+    assert_eq!(statements::counted() - before, 2);
+    assert_eq!((counts.pages, counts.new, counts.changed), (2, 1, 1));
+    let state = fixture.store.pull_state().await.unwrap();
+    assert_eq!((state.continuation_token, state.totals.pages), (Some(token(1_000, 4)), 4));
+    assert_eq!(fixture.in_state(3, AwaitingApproval).await[0].order_version, 2);
 }
 
 /// On one thread: statements are counted by thread, and other tests run on others.

@@ -187,7 +187,7 @@ impl Backend for Sqlite {
     }
 
     fn add_batch(arguments: &mut Self::Arguments, batch: Batch<'_>) -> Result<(), sqlx::Error> {
-        arguments.add(batch.into_json()).map_err(sqlx::Error::Encode)
+        arguments.add(batch.to_json()).map_err(sqlx::Error::Encode)
     }
 }
 

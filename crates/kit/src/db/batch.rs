@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde::{Serialize, Serializer};
 
 use super::Backend;
 
@@ -72,13 +72,15 @@ impl Values<'_> {
         }
     }
 
-    /// How many bytes PostgreSQL is sent of it, about: each value with its length before it.
+    /// How many bytes PostgreSQL is sent of it, at most: an array of one dimension, its length and its header
+    /// first, then each value behind its length.
     pub(super) fn size(&self) -> usize {
-        let values = match self {
+        const BEFORE: usize = 24;
+        let values: usize = match self {
             Self::Int(column) => column.len() * size_of::<i64>(),
             Self::Text(column) => column.iter().flatten().map(|text| text.len()).sum(),
         };
-        values + self.len() * size_of::<u32>()
+        BEFORE + values + self.len() * size_of::<u32>()
     }
 }
 
@@ -148,18 +150,31 @@ impl<'v> Batch<'v> {
     }
 
     /// `[[row 1's values], [row 2's values], …]`
-    pub(super) fn into_json(self) -> String {
-        let mut rows = vec![Vec::with_capacity(self.columns.len()); self.len()];
-        for (_, values) in self.columns {
-            match values {
-                Values::Int(column) => {
-                    rows.iter_mut().zip(column).for_each(|(row, v)| row.push(Value::from(v)));
-                }
-                Values::Text(column) => {
-                    rows.iter_mut().zip(column).for_each(|(row, v)| row.push(Value::from(v)));
-                }
-            }
-        }
-        Value::from(rows).to_string()
+    pub(super) fn to_json(&self) -> String {
+        let rows: Vec<_> = (0..self.len()).map(|place| Row { batch: self, place }).collect();
+        serde_json::to_string(&rows).expect("numbers and texts can be written as JSON")
     }
+}
+
+/// A row of a batch, written without copying its texts.
+struct Row<'b> {
+    batch: &'b Batch<'b>,
+    place: usize,
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.batch.columns().map(|values| match values {
+            Values::Int(column) => Cell::Int(column[self.place]),
+            Values::Text(column) => Cell::Text(column[self.place].as_deref()),
+        }))
+    }
+}
+
+/// A value of a row.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Cell<'b> {
+    Int(Option<i64>),
+    Text(Option<&'b str>),
 }

@@ -37,7 +37,7 @@ pub(super) async fn record<B: Backend>(
         .int("place", (1..).take(entities.len()))
         .text("kind", entities.iter().map(|entity| entity.kind.as_str()))
         .text("key", entities.iter().map(|entity| &*entity.key))
-        .text("action", entities.iter().map(|entity| entity.action.as_str().to_owned()))
+        .text("action", entities.iter().map(|entity| entity.action.as_str()))
         .int("version", entities.iter().map(|entity| entity.version));
     let sql = format!(
         "insert into transaction_entities (transaction_id, place, kind, key, action, version) \
