@@ -63,7 +63,7 @@ impl Puller {
                 Some(early) => early.answer,
                 None => self.client.ask(token.as_ref(), Duration::ZERO).await,
             };
-            // A short one is read sooner than it could be asked for, and often is the last.
+            // A short one is read before the next could be asked for, and often is the last.
             let long = answer.as_ref().ok().filter(|answer| !answer::is_short(answer));
             let behind = long.and_then(|answer| answer::next_token(answer, token.as_ref()));
             let read = async {

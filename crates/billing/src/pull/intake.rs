@@ -9,9 +9,9 @@ use super::watch::count_orders;
 use super::{Counts, PullError, Puller};
 use crate::store::{Applied, Received};
 
-/// A page is taken in with those behind it that are here, until together they hold so many bytes: that saves
-/// round trips and commits, while neither memory nor the time that somebody waits for one of its orders, or
-/// for the position, depends on how large pages are asked for. As a rule, these are two of a thousand orders.
+/// A page is taken in with those behind it that are here, as long as all before hold less than so many bytes:
+/// that saves round trips and commits, and takes no more memory, nor keeps anybody waiting longer for an order
+/// or for the position, than a large page does. As a rule, these are two of a thousand orders.
 const ENOUGH: usize = 512 * 1024;
 
 /// A page of the adopted history, or of the first one ever seen.
