@@ -149,10 +149,13 @@ async fn wait_all(
     consumers: u32,
 ) -> Result<Waiting> {
     let mut waiting = JoinSet::new();
+    let threads = consumer::threads();
     for _ in 0..consumers {
         // One after the other: of many at once, the system lets some wait for seconds.
-        let connection = Connection::open(address).await?;
-        waiting.spawn(consume(connection, feed.to_owned(), numbers.start, numbers.end));
+        let address = address.to_owned();
+        let connection = threads.spawn(async move { Connection::open(&address).await }).await??;
+        let consumer = consume(connection, feed.to_owned(), numbers.start, numbers.end);
+        waiting.spawn_on(consumer, threads);
     }
     Ok(waiting)
 }

@@ -1,9 +1,11 @@
 //! One of many who wait at the end of the feed.
 
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use memchr::memmem;
 use tokio::net::TcpStream;
+use tokio::runtime::{Handle, Runtime};
 
 use crate::Result;
 use crate::http_client::Connection;
@@ -17,6 +19,14 @@ pub(super) struct Arrival {
     pub(super) through: i64,
     /// When it was there.
     pub(super) at: Instant,
+}
+
+/// Where consumers run: on as many threads as there are processors. On the one thread of the rest of this
+/// program, a thousand would wait for each other rather than for the feed.
+pub(super) fn threads() -> &'static Handle {
+    static THREADS: LazyLock<Runtime> =
+        LazyLock::new(|| Runtime::new().expect("the system lets a program have threads"));
+    THREADS.handle()
 }
 
 /// Waits for one page after the other until the number `last` has arrived. `feed` is how tokens begin.
