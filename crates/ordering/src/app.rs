@@ -10,7 +10,7 @@ use kit::random::Random;
 use kit::settings::ListenError;
 use tokio::net::TcpListener;
 
-use crate::http::{App, Head, LastStale, Limits, router};
+use crate::http::{App, Head, LastStale, Limits, Line, hand_out, router};
 use crate::sequencer::{Sequencer, warn_of_the_clock};
 use crate::settings::{Command, ServeSettings};
 use crate::store::{self, EpochReason, FeedReader, Store};
@@ -96,6 +96,7 @@ pub async fn serve(
         bell: sequencer.bell(),
         news: sequencer.news(),
         head: Head::default(),
+        line: Line::default(),
         heartbeat: sequencer.heartbeat(),
         sequencer_interval: interval,
         limits,
@@ -111,6 +112,11 @@ pub async fn serve(
         lifecycle.spawn("listener", listening);
     }
     lifecycle.spawn("sequencer", sequencer.run(lifecycle.shutdown_token()));
+    let handing_out = hand_out(Arc::clone(&state));
+    lifecycle.spawn("line of waiting requests", async {
+        handing_out.await;
+        Ok(())
+    });
     lifecycle.serve("ordering", listener, router(state, settings.api_token));
     Ok(())
 }

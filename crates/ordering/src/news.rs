@@ -55,6 +55,16 @@ impl News {
         *self.0.borrow()
     }
 
+    /// How often there has been news.
+    pub fn generation(&self) -> u64 {
+        self.0.borrow().generation
+    }
+
+    /// When there was news last.
+    pub fn since(&self) -> Instant {
+        self.0.borrow().since
+    }
+
     /// To wait for the next.
     pub fn subscribe(&self) -> watch::Receiver<Bulletin> {
         self.0.subscribe()

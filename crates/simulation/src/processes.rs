@@ -11,7 +11,7 @@ use billing::pull::Puller;
 use billing::pull::client::FeedClient;
 use billing::settings::SourceSettings;
 use kit::random::Random;
-use ordering::http::{App, Head, LastStale, Limits, router};
+use ordering::http::{App, Head, LastStale, Limits, Line, router};
 use ordering::sequencer::Sequencer;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -90,6 +90,8 @@ impl OrderingProcess {
             bell: sequencer.bell(),
             news: sequencer.news(),
             head: Head::default(),
+            // Nobody stands in it: no pull here waits.
+            line: Line::default(),
             heartbeat: sequencer.heartbeat(),
             sequencer_interval: NEVER,
             shutdown: CancellationToken::new(),

@@ -17,17 +17,16 @@ use contract::feed::{
 use contract::problem::ProblemCode;
 use kit::http::etag;
 use kit::http::read::{Params, Violations};
-use tokio::time::{Instant, sleep_until};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use super::AppState;
 use super::extract::{OrderNumber, no_order};
 use super::head::{Answer, ReadyPage, Wanted};
+use super::line;
 use super::openapi::FeedProblems;
 use crate::error::{Error, Result};
 use crate::feed::Verdict;
-use crate::news::Bulletin;
 use crate::sequencer;
 use crate::store::{Begun, ChecksumQuery, EpochReason};
 
@@ -232,37 +231,16 @@ impl Query {
 }
 
 /// The page. Who does not wait gets it read afresh.
-async fn answer(state: &AppState, query: &Query) -> Result<Answer> {
-    if query.wait.is_zero() { read(state, query).await } else { wait(state, query).await }
-}
-
-/// The page; while it is empty, looks again with all who wait until the caller's patience is over.
-async fn wait(state: &AppState, query: &Query) -> Result<Answer> {
-    let deadline = Instant::now() + query.wait;
-    let mut news = state.news.subscribe();
-    loop {
-        // Before the page is read: what is stamped from here on either shows in the page or wakes.
-        news.mark_unchanged();
-        let Bulletin { generation, since, .. } = state.news.current(state.sequencer_interval);
-        let answer = state.head.answer(&query.page, generation, || read(state, query)).await?;
-        if !answer.is_empty_page() || Instant::now() >= deadline {
-            return Ok(answer);
-        }
-        let next_look = deadline.min(since + state.sequencer_interval);
-        tokio::select! {
-            () = state.shutdown.cancelled() => return Ok(answer),
-            _ = news.changed() => {}
-            () = sleep_until(next_look) => {}
-        }
-    }
+async fn answer(state: &AppState, Query { page, wait }: &Query) -> Result<Answer> {
+    if wait.is_zero() { read(state, page).await } else { line::wait(state, page, *wait).await }
 }
 
 /// Reads the page from the database.
-async fn read(state: &AppState, Query { page, .. }: &Query) -> Result<Answer> {
+pub(super) async fn read(state: &AppState, wanted: &Wanted) -> Result<Answer> {
     state.head.pages_read.increment(1);
-    let limit = page.limit.unwrap_or(DEFAULT_PAGE_LIMIT);
-    let answer = state.feed.feed_page(page.after.as_ref(), limit, MAX_PAGE_BYTES).await?;
-    Ok(Answer::of(answer, page.limit))
+    let limit = wanted.limit.unwrap_or(DEFAULT_PAGE_LIMIT);
+    let answer = state.feed.feed_page(wanted.after.as_ref(), limit, MAX_PAGE_BYTES).await?;
+    Ok(Answer::of(answer, wanted.limit))
 }
 
 fn reply(page: &ReadyPage, headers: &HeaderMap) -> Response {

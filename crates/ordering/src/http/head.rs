@@ -103,7 +103,7 @@ impl Answer {
     }
 
     /// Whether others may want it until the next piece of news.
-    fn is_worth_keeping(&self) -> bool {
+    pub(super) fn is_worth_keeping(&self) -> bool {
         match self {
             Self::Page(page) => !page.has_more && page.document.len() <= MAX_BYTES,
             Self::Refused { .. } => true,

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod feed;
 mod head;
+mod line;
 pub mod pages;
 
 mod extract;
@@ -24,6 +25,7 @@ use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::head::Head;
+pub use self::line::{Line, hand_out};
 use crate::news::News;
 use crate::sequencer::Bell;
 use crate::store::{FeedReader, Store};
@@ -49,6 +51,8 @@ pub struct App {
     pub news: News,
     /// What they share.
     pub head: Head,
+    /// Their order; [`hand_out`] serves it.
+    pub line: Line,
     /// Tells when the sequencer last looked.
     pub heartbeat: Heartbeat,
     /// How often sequencers look by themselves; and so how often a waiting request looks for what

@@ -14,7 +14,7 @@ use contract::time::Timestamp;
 use kit::clock::{Clock, ManualClock};
 use kit::db::DatabaseUrl;
 use kit::random::Random;
-use ordering::http::{self, AppState, Head, LastStale, Limits, router};
+use ordering::http::{self, AppState, Head, LastStale, Limits, Line, hand_out, router};
 use ordering::sequencer::Sequencer;
 use ordering::store::{FeedReader, Store, open};
 use serde::de::DeserializeOwned;
@@ -100,7 +100,9 @@ impl App {
 
     /// The same service, whose pages are read from `feed`.
     pub(crate) fn reading(&self, feed: Arc<dyn FeedReader>) -> Self {
-        let state = Arc::new(http::App { feed, ..http::App::clone(&self.state) });
+        let line = Line::default();
+        let state = Arc::new(http::App { feed, line, ..http::App::clone(&self.state) });
+        tokio::spawn(hand_out(state.clone()));
         Self { router: router(state.clone(), None), state, ..self.clone() }
     }
 
@@ -122,6 +124,7 @@ impl App {
             bell: sequencer.bell(),
             news: sequencer.news(),
             head: Head::default(),
+            line: Line::default(),
             heartbeat: sequencer.heartbeat(),
             sequencer_interval: interval,
             limits: LIMITS,
@@ -131,6 +134,7 @@ impl App {
             billing_url,
             client: reqwest::Client::builder().build().unwrap(),
         });
+        tokio::spawn(hand_out(state.clone()));
         Self {
             router: router(state.clone(), None),
             state,

@@ -12,7 +12,7 @@ use contract::order::Order;
 use contract::time::Timestamp;
 use kit::clock::{Clock, ManualClock, SharedClock};
 use kit::random::Random;
-use ordering::http::{App, Head, LastStale, Limits, router};
+use ordering::http::{App, Head, LastStale, Limits, Line, hand_out, router};
 use ordering::order::{Customer, CustomerInput, LineInput, OrderInput};
 use ordering::sequencer::Sequencer;
 use ordering::store::Change;
@@ -62,6 +62,7 @@ impl World {
             bell: sequencer.bell(),
             news: sequencer.news(),
             head: Head::default(),
+            line: Line::default(),
             heartbeat: sequencer.heartbeat(),
             sequencer_interval: interval,
             last_stale: LastStale::default(),
@@ -71,6 +72,7 @@ impl World {
             billing_probe_url: Url::parse(&format!("http://127.0.0.1:{billing_port}")).unwrap(),
             client: reqwest::Client::builder().build().unwrap(),
         });
+        tokio::spawn(hand_out(state.clone()));
         let router = router(state, None);
         Self { store, sequencer, clock, random, router, billing_port, file }
     }

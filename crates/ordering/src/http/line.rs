@@ -1,0 +1,168 @@
+//! Requests that wait at the end of the feed, and how each of them gets its turn.
+//!
+//! When something new is there, a thousand that wait cannot all be answered at the same moment. Woken
+//! together they would be answered by chance, some twice before others once; and the sequencer, whose
+//! next stamp they wait for, would have to wait behind all of them. So they stand in line, and one task
+//! hands pages out from its front, few at a time. Whoever is served comes back to the end of the line.
+//! What is handed out is the page as it is when the turn comes, not when the waiting began.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until};
+
+use super::AppState;
+use super::feed::read;
+use super::head::{Answer, Wanted};
+use crate::error::Result;
+
+/// How many are served before everything else that is ready gets its turn.
+const AT_ONCE: usize = 16;
+
+/// Who waits at the end of the feed, in the order in which they came.
+#[derive(Clone, Debug, Default)]
+pub struct Line(Arc<Places>);
+
+#[derive(Debug, Default)]
+struct Places {
+    waiting: Mutex<VecDeque<Place>>,
+    /// Rung when the line has to be walked though there is no news.
+    bell: Notify,
+    /// Whether pages are being handed out.
+    is_moving: AtomicBool,
+}
+
+/// One who waits.
+#[derive(Debug)]
+struct Place {
+    wanted: Wanted,
+    /// The generation of news in which there was nothing new; `None` when there is.
+    seen: Option<u64>,
+    /// Where the answer goes. Dropped without one: look for yourself.
+    answer: oneshot::Sender<Answer>,
+}
+
+/// The page; while it is empty, waits in line until the caller's patience is over.
+pub(super) async fn wait(state: &AppState, wanted: &Wanted, patience: Duration) -> Result<Answer> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let generation = state.news.current(state.sequencer_interval).generation;
+        let answer = state.head.answer(wanted, generation, || read(state, wanted)).await?;
+        // Whoever asks for the newest while others are being served comes behind them.
+        let has_news = !answer.is_empty_page();
+        let may_go = has_news && !(state.line.is_moving() && answer.is_worth_keeping());
+        if may_go || Instant::now() >= deadline {
+            return Ok(answer);
+        }
+        let seen = (!has_news).then_some(generation);
+        tokio::select! {
+            () = state.shutdown.cancelled() => return Ok(answer),
+            handed = state.line.join(state, wanted, seen) => {
+                if let Ok(answer) = handed {
+                    return Ok(answer);
+                }
+            }
+            () = sleep_until(deadline) => {}
+        }
+    }
+}
+
+/// Hands pages out until the service stops: with each piece of news, and at the latest when nobody has
+/// looked for the interval of the sequencer.
+pub async fn hand_out(state: AppState) {
+    let mut news = state.news.subscribe();
+    loop {
+        // Before the line is walked: what is stamped from here on either is seen or wakes.
+        news.mark_unchanged();
+        state.line.walk(&state).await;
+        let next_look = state.news.since() + state.sequencer_interval;
+        tokio::select! {
+            () = state.shutdown.cancelled() => return,
+            _ = news.changed() => {}
+            () = state.line.0.bell.notified() => {}
+            () = sleep_until(next_look), if !state.line.lock().is_empty() => {}
+        }
+    }
+}
+
+impl Line {
+    /// Takes the last place; see [`Place::seen`].
+    fn join(
+        &self,
+        state: &AppState,
+        wanted: &Wanted,
+        seen: Option<u64>,
+    ) -> oneshot::Receiver<Answer> {
+        let (answer, handed) = oneshot::channel();
+        let is_first = {
+            let mut waiting = self.lock();
+            waiting.push_back(Place { wanted: wanted.clone(), seen, answer });
+            waiting.len() == 1
+        };
+        // Who came while the line was being walked may not have been seen; who is the first, starts the
+        // looks at intervals.
+        if is_first || seen != Some(state.news.generation()) {
+            self.0.bell.notify_one();
+        }
+        handed
+    }
+
+    fn is_moving(&self) -> bool {
+        self.0.is_moving.load(Ordering::Relaxed)
+    }
+
+    /// Serves everybody for whom there is something new.
+    async fn walk(&self, state: &AppState) {
+        self.0.is_moving.store(true, Ordering::Relaxed);
+        let mut served = 0;
+        let places = self.lock().len();
+        for _ in 0..places {
+            let Some(place) = self.next() else { break };
+            if self.serve(state, place).await {
+                served += 1;
+                if served % AT_ONCE == 0 {
+                    yield_now().await;
+                }
+            }
+        }
+        self.0.is_moving.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the first in line was answered. Otherwise there is nothing new, and the place is the last.
+    async fn serve(&self, state: &AppState, mut place: Place) -> bool {
+        let generation = state.news.current(state.sequencer_interval).generation;
+        if place.seen != Some(generation) {
+            let wanted = &place.wanted;
+            match state.head.answer(wanted, generation, || read(state, wanted)).await {
+                Ok(answer) if answer.is_empty_page() => place.seen = Some(generation),
+                Ok(answer) => return place.answer.send(answer).is_ok(),
+                // Each by itself, and together, rather than one after the other.
+                Err(_) => {
+                    self.lock().clear();
+                    return false;
+                }
+            }
+        }
+        self.lock().push_back(place);
+        false
+    }
+
+    /// The first whose caller is still there.
+    fn next(&self) -> Option<Place> {
+        let mut waiting = self.lock();
+        while let Some(place) = waiting.pop_front() {
+            if !place.answer.is_closed() {
+                return Some(place);
+            }
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Place>> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
