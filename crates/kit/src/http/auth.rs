@@ -32,8 +32,8 @@ async fn check(State(token): State<Secret>, request: Request, next: Next) -> Res
     }
 }
 
-/// Compared in constant time: how long a refusal takes must not tell how much was right.
-fn presents(headers: &HeaderMap, token: &Secret) -> bool {
+/// Whether a request comes with the token. Compared in constant time: how long a refusal takes must not tell how much was right.
+pub fn presents(headers: &HeaderMap, token: &Secret) -> bool {
     headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok())

@@ -14,6 +14,7 @@ pub mod openapi;
 pub mod problem;
 pub mod read;
 pub mod representation;
+pub mod shortcut;
 pub mod site;
 
 mod next_step;

@@ -11,7 +11,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
 use contract::problem::{Problem, ProblemCode};
@@ -26,6 +26,7 @@ use tracing::{Instrument, Span};
 use super::frame::Frame;
 use super::measured::{InFlight, Measured};
 use super::problem::{Asker, ProblemResponse, write_body};
+use super::shortcut::{Front, Shortcut};
 use crate::clock::SharedClock;
 use crate::random::Random;
 
@@ -52,7 +53,29 @@ impl Site {
     /// Wraps a service's routes in everything that holds for all of them: request ids, logging,
     /// problem documents, compression, protection against cross-site requests, security headers.
     pub fn wrap(self, routes: Router) -> Router {
-        let common = Arc::new(Common { site: self, measured: Measured::new() });
+        self.common().wrap(routes)
+    }
+
+    /// The same, where `shortcut` answers what it can past the routes and most of what surrounds them.
+    pub fn wrap_behind(self, shortcut: impl Shortcut, routes: Router) -> Router {
+        let common = self.common();
+        let routes = Arc::clone(&common).wrap(routes);
+        Router::new().fallback_service(Front { common, shortcut, routes })
+    }
+
+    fn common(self) -> Arc<Common> {
+        Arc::new(Common { site: self, measured: Measured::new() })
+    }
+}
+
+/// What all requests have in common.
+pub(super) struct Common {
+    pub(super) site: Site,
+    measured: Measured,
+}
+
+impl Common {
+    fn wrap(self: Arc<Self>, routes: Router) -> Router {
         routes
             .fallback(|| async {
                 problem(ProblemCode::NotFound, "There is nothing at this address.")
@@ -62,7 +85,7 @@ impl Site {
             .layer(
                 ServiceBuilder::new()
                     .layer(CompressionLayer::new())
-                    .layer(layer_fn(move |inner| Around { common: Arc::clone(&common), inner }))
+                    .layer(layer_fn(move |inner| Around { common: Arc::clone(&self), inner }))
                     .layer(CatchPanicLayer::custom(|_| {
                         // The panic itself is logged by the standard panic hook.
                         problem(ProblemCode::Internal, ProblemCode::Internal.help()).into_response()
@@ -70,6 +93,38 @@ impl Site {
                     .layer(CsrfLayer::new())
                     .layer(DefaultBodyLimit::max(MAX_BODY_BYTES)),
             )
+    }
+
+    /// Counts a request as in flight until it is answered, or its caller has gone.
+    pub(super) fn enter(&self) -> InFlight {
+        self.measured.enter()
+    }
+
+    /// The caller's own id, or a new one; also as a header.
+    pub(super) fn request_id(&self, headers: &HeaderMap, now: Timestamp) -> (String, HeaderValue) {
+        let id = request_id(headers).unwrap_or_else(|| self.site.random.uuid(now));
+        // An id is letters, digits, dots, dashes and underscores, all of which a header may hold.
+        let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));
+        (id, header)
+    }
+
+    /// Notes that a request was answered; how long it took.
+    pub(super) fn measure(
+        &self,
+        method: &Method,
+        route: &str,
+        status: StatusCode,
+        started: Timestamp,
+    ) -> Duration {
+        let took = self.site.clock.now().since(started);
+        self.measured.record(method, route, status, took);
+        took
+    }
+
+    /// Adds what every answer says.
+    pub(super) fn sign(&self, headers: &mut HeaderMap, id: HeaderValue, is_docs: bool) {
+        headers.insert(REQUEST_ID, id);
+        security_headers(headers, &self.site.form_targets, is_docs);
     }
 }
 
@@ -83,12 +138,6 @@ fn problem(code: ProblemCode, detail: &str) -> ProblemResponse {
 struct Around<S> {
     common: Arc<Common>,
     inner: S,
-}
-
-/// What all requests have in common.
-struct Common {
-    site: Site,
-    measured: Measured,
 }
 
 impl<S, B> Service<Request> for Around<S>
@@ -131,11 +180,8 @@ struct Passage {
 
 impl Passage {
     fn of(common: Arc<Common>, request: &mut Request) -> Self {
-        let Site { clock, random, .. } = &common.site;
-        let started = clock.now();
-        let id = request_id(request.headers()).unwrap_or_else(|| random.uuid(started));
-        // An id is letters, digits, dots, dashes and underscores, all of which a header may hold.
-        let id_header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));
+        let started = common.site.clock.now();
+        let (id, id_header) = common.request_id(request.headers(), started);
         request.headers_mut().insert(REQUEST_ID, id_header.clone());
         let method = request.method().clone();
         // Shown as they are: to write each as a literal, quotes and all, takes as long as all the rest.
@@ -149,25 +195,18 @@ impl Passage {
             method,
             span,
             started,
-            _in_flight: common.measured.enter(),
+            _in_flight: common.enter(),
             common,
         }
     }
 
     fn complete(self, response: Response) -> Response {
-        let Common { site, measured } = &*self.common;
-        let mut response = write_body(response, &self.asker, site.frame);
-
-        let took = site.clock.now().since(self.started);
-        let status = response.status();
-        let ms = millis(took);
-        self.span.in_scope(|| tracing::debug!(status = status.as_u16(), ms, "answered"));
+        let mut response = write_body(response, &self.asker, self.common.site.frame);
         let route = self.route.as_ref().map_or("(none)", MatchedPath::as_str);
-        measured.record(&self.method, route, status, took);
-
-        let headers = response.headers_mut();
-        headers.insert(REQUEST_ID, self.id.clone());
-        security_headers(headers, &site.form_targets, self.is_docs);
+        let took = self.common.measure(&self.method, route, response.status(), self.started);
+        let (status, ms) = (response.status().as_u16(), millis(took));
+        self.span.in_scope(|| tracing::debug!(status, ms, "answered"));
+        self.common.sign(response.headers_mut(), self.id, self.is_docs);
         response
     }
 }

@@ -32,6 +32,8 @@ use crate::store::{Begun, ChecksumQuery, EpochReason};
 
 /// Kept by nobody without asking whether it is still so.
 const NO_CACHE: &str = "no-cache";
+/// Where the pages are.
+pub(super) const PAGES: &str = "/feed/v1/orders";
 
 /// The feed's routes, with their whole addresses: under a prefix that `axum` takes off, the address of
 /// each request would be read once more, which thousands that wait can feel.
@@ -208,13 +210,14 @@ fn read_checksum_query(params: &Params) -> Result<ChecksumQuery> {
 }
 
 /// What the caller of a page wants.
-struct Query {
-    page: Wanted,
-    wait: Duration,
+pub(super) struct Query {
+    pub(super) page: Wanted,
+    /// For how long, while there is nothing new.
+    pub(super) wait: Duration,
 }
 
 impl Query {
-    fn read(params: &Params) -> Result<Self> {
+    pub(super) fn read(params: &Params) -> Result<Self> {
         let mut violations = Violations::new();
         params.allow_only_once(&["after", "limit", "wait"], &mut violations);
         let detail = "must be a continuation token of this feed";
@@ -243,7 +246,8 @@ pub(super) async fn read(state: &AppState, wanted: &Wanted) -> Result<Answer> {
     Ok(Answer::of(answer, wanted.limit))
 }
 
-fn reply(page: &ReadyPage, headers: &HeaderMap) -> Response {
+/// The page as a response, or that the caller knows it already.
+pub(super) fn reply(page: &ReadyPage, headers: &HeaderMap) -> Response {
     let is_known = page.etag.to_str().is_ok_and(|tag| etag::is_known(headers, tag));
     let body = if is_known { Body::empty() } else { Body::from(page.document.clone()) };
     let mut response = Response::new(body);

@@ -8,6 +8,7 @@ pub mod pages;
 
 mod extract;
 mod openapi;
+mod waiting;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use self::head::Head;
 pub use self::line::{Line, hand_out};
+use self::waiting::Waiting;
 use crate::news::News;
 use crate::sequencer::Bell;
 use crate::store::{FeedReader, Store};
@@ -116,13 +118,14 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
         let state = Arc::clone(&state);
         move || not_ready(Arc::clone(&state))
     };
+    let shortcut = Waiting { state: Arc::clone(&state), api_token: api_token.clone() };
     let routes = auth::require_token(for_programs, api_token)
         .merge(pages::routes())
         .merge(docs::routes(&description, site.frame))
         .merge(health::routes(ready))
         .merge(assets::routes())
         .with_state(state);
-    site.wrap(routes)
+    site.wrap_behind(shortcut, routes)
 }
 
 /// What keeps the service from being ready.

@@ -1,21 +1,25 @@
 //! Requests that wait for something new.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
 use contract::feed::ContinuationToken;
 use contract::problem::ProblemCode;
 use ordering::store::{EpochReason, FeedAnswer, FeedReader};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::fixture::{Answer, App, on_both_databases, start};
+use crate::fixture::{Answer, App, Ask, on_both_databases, start};
 
 on_both_databases!(
     a_confirm_wakes_who_waits,
     who_need_not_wait_does_not,
     many_who_wait_cost_one_read_a_page,
+    whoever_waits_gets_the_same_answer_as_who_does_not,
+    who_is_refused_is_told_whether_waiting_or_not,
 );
 
 /// No request of these cases may take so long: they wait for 60 s unless something wakes them.
@@ -112,6 +116,109 @@ async fn a_new_epoch_of_another_process_wakes_who_waits() {
     app.store.begin_epoch(identity.epoch, EpochReason::ByHand, start()).await.unwrap();
     let answer = timeout(PROMPTLY, waiting).await.expect("is answered promptly").unwrap();
     answer.problem(ProblemCode::FeedReset);
+}
+
+async fn whoever_waits_gets_the_same_answer_as_who_does_not(app: App) {
+    app.confirmed().await;
+    app.tick().await;
+    let tag = app.get("/feed/v1/orders").await.etag().to_owned();
+    for (name, value) in
+        [("x-request-id", "r-1"), ("accept-encoding", "gzip"), ("if-none-match", &tag)]
+    {
+        let ask =
+            |path: &str| app.send(Ask::get(path).header(name, value).header("x-request-id", "r-1"));
+        let (usual, waited) = (ask("/feed/v1/orders").await, ask("/feed/v1/orders?wait=9").await);
+        assert_eq!((usual.status, usual.body), (waited.status, waited.body), "{name}");
+        // How long a body is says whoever sends it, when no layer has.
+        let [usual, waited] = [usual.headers, waited.headers].map(|mut headers| {
+            headers.remove(CONTENT_LENGTH);
+            headers
+        });
+        assert_eq!(usual, waited, "{name}");
+    }
+    let ask = Ask::get("/feed/v1/orders?wait=9").header("if-none-match", &tag);
+    assert_eq!(app.send(ask).await.status, StatusCode::NOT_MODIFIED);
+}
+
+async fn who_is_refused_is_told_whether_waiting_or_not(app: App) {
+    app.get("/feed/v1/orders?wait=61").await.problem(ProblemCode::InvalidRequest);
+    app.get("/feed/v1/orders?wait=9&after=x").await.problem(ProblemCode::InvalidRequest);
+    let end = app.get("/feed/v1/orders").await.page().continuation_token;
+    let other = ContinuationToken { feed_id: "other".parse().unwrap(), ..end.clone() };
+    let path = format!("/feed/v1/orders?wait=9&after={other}");
+    let problem = app.get(&path).await.problem(ProblemCode::FeedUnknown);
+    assert_eq!(problem.feed.unwrap().feed_id, end.feed_id);
+    let closed = app.with_token("secret");
+    let ask = || Ask::get("/feed/v1/orders?wait=1");
+    closed.send(ask()).await.problem(ProblemCode::Unauthorized);
+    assert_eq!(closed.send(ask().token("secret")).await.status, StatusCode::OK);
+}
+
+/// A reader whose database may be away.
+struct MayBeAway {
+    feed: Arc<dyn FeedReader>,
+    is_away: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl FeedReader for MayBeAway {
+    async fn feed_page(
+        &self,
+        token: Option<&ContinuationToken>,
+        limit: i64,
+        max_bytes: usize,
+    ) -> kit::db::Result<FeedAnswer> {
+        if self.is_away.load(Ordering::Relaxed) {
+            return Err(kit::db::Error::Unavailable(sqlx::Error::PoolTimedOut));
+        }
+        self.feed.feed_page(token, limit, max_bytes).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_in_line_is_told_that_the_database_is_away() {
+    let app = App::sqlite().await;
+    let feed = app.state.feed.clone();
+    let reader = Arc::new(MayBeAway { feed, is_away: AtomicBool::new(false) });
+    let app = app.reading(Arc::clone(&reader) as _);
+    let mut waiting: Vec<_> = (0..50).map(|_| wait(&app)).collect();
+    still_waits(&mut waiting[49]).await;
+    reader.is_away.store(true, Ordering::Relaxed);
+    app.state.news.look();
+    for waiting in waiting {
+        let answer = timeout(PROMPTLY, waiting).await.expect("is answered promptly").unwrap();
+        answer.problem(ProblemCode::Unavailable);
+    }
+}
+
+/// On one thread, where nothing else happens while somebody is served: whatever is ready, as the next
+/// stamp may be, must not wait until all are.
+#[tokio::test]
+async fn what_else_is_ready_gets_its_turn_while_many_are_served() {
+    const MANY: usize = 200;
+    let app = App::sqlite().await;
+    let served = Arc::new(AtomicUsize::new(0));
+    let mut waiting: Vec<_> = (0..MANY)
+        .map(|_| {
+            let (app, served) = (app.clone(), Arc::clone(&served));
+            tokio::spawn(async move {
+                let answer = app.get("/feed/v1/orders?wait=60").await;
+                served.fetch_add(1, Ordering::Relaxed);
+                answer
+            })
+        })
+        .collect();
+    still_waits(&mut waiting[MANY - 1]).await;
+    app.confirmed().await;
+    app.tick().await;
+    let (mut before, mut most) = (0, 0);
+    while before < MANY {
+        tokio::task::yield_now().await;
+        let now = served.load(Ordering::Relaxed);
+        most = most.max(now - before);
+        before = now;
+    }
+    assert!(most <= MANY / 4, "{most} were served at once");
 }
 
 /// Reads from a store, and counts.

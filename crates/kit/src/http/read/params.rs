@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use axum::extract::FromRequestParts;
-use axum::http::request;
+use axum::http::{Uri, request};
 use contract::problem::Problem;
 
 use super::Violations;
@@ -21,12 +21,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
         parts: &mut request::Parts,
         _: &S,
     ) -> Result<Self, Self::Rejection> {
-        let query = parts.uri.query().unwrap_or_default();
-        Ok(Self { pairs: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect() })
+        Ok(Self::of(&parts.uri))
     }
 }
 
 impl Params {
+    /// Those of an address.
+    pub fn of(uri: &Uri) -> Self {
+        let query = uri.query().unwrap_or_default();
+        Self { pairs: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect() }
+    }
+
     /// The first value called `name`; an empty one counts as missing.
     pub fn text<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.all(name).next()

@@ -1,0 +1,81 @@
+//! A way past the routes, for requests that come by the thousand and of which each is little work: what
+//! surrounds the routes costs several times as much as to answer one of these.
+//!
+//! Only answers that are as they should be leave this way. Everything else, from a wrong parameter to a
+//! database that is away, is left to the routes, which then see the request as if nobody had tried before.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::header::{ACCEPT_ENCODING, VARY};
+use axum::http::{HeaderValue, Method};
+use axum::response::Response;
+use futures_util::FutureExt as _;
+use tower::Service;
+use tracing::Level;
+
+use super::site::Common;
+
+/// What is answered past the routes.
+pub trait Shortcut: Clone + Send + Sync + 'static {
+    /// The route that would answer it, for the metrics.
+    const ROUTE: &'static str;
+
+    /// The answer to come, which is `None` when the routes have to give it after all; `None` when the
+    /// request is not for here. It is a GET.
+    fn take(
+        &self,
+        request: &Request,
+    ) -> Option<impl Future<Output = Option<Response>> + Send + 'static>;
+}
+
+/// The service with its shortcut.
+#[derive(Clone)]
+pub(super) struct Front<S> {
+    pub(super) common: Arc<Common>,
+    pub(super) shortcut: S,
+    pub(super) routes: Router,
+}
+
+impl<S: Shortcut> Service<Request> for Front<S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // As the routes are, always.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let taken = is_plain(&request).then(|| self.shortcut.take(&request)).flatten();
+        let Some(answer) = taken else { return Box::pin(self.routes.call(request)) };
+        let Self { common, mut routes, .. } = self.clone();
+        Box::pin(async move {
+            // What panics here does so again there, where it is told of.
+            let in_flight = common.enter();
+            let started = common.site.clock.now();
+            let answer = AssertUnwindSafe(answer).catch_unwind().await;
+            drop(in_flight);
+            let Ok(Some(mut response)) = answer else { return routes.call(request).await };
+            common.measure(request.method(), S::ROUTE, response.status(), started);
+            let (_, id) = common.request_id(request.headers(), started);
+            let headers = response.headers_mut();
+            headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+            common.sign(headers, id, false);
+            Ok(response)
+        })
+    }
+}
+
+/// Whether the answer needs no compression, and nobody wants to read of it in the log.
+fn is_plain(request: &Request) -> bool {
+    request.method() == Method::GET
+        && !request.headers().contains_key(ACCEPT_ENCODING)
+        && !tracing::enabled!(Level::DEBUG)
+}
