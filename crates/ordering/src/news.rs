@@ -1,4 +1,4 @@
-//! What requests that wait at the end of the feed hear: that there may be something new.
+//! That there may be something new, for requests that wait at the end of the feed.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use contract::feed::SequenceNr;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Tells everybody who waits that there may be something new. Only hints, from the sequencer of this
-/// process, from other processes, and from the clock: all who wait look together.
+/// Tells that there may be something new. Only hints, from the sequencer of this process, from other
+/// processes, and from the clock: whoever serves those who wait looks.
 #[derive(Clone, Debug)]
 pub struct News(watch::Sender<Bulletin>);
 
@@ -49,7 +49,7 @@ impl News {
         self.rise_if(|_| true, None);
     }
 
-    /// The news as they stand; those who wait look again when nobody has looked for `interval`.
+    /// The news as they stand; there is one more when nobody has looked for `interval`.
     pub fn current(&self, interval: Duration) -> Bulletin {
         self.rise_if(|bulletin| bulletin.since.elapsed() >= interval, None);
         *self.0.borrow()

@@ -32,7 +32,8 @@ async fn check(State(token): State<Secret>, request: Request, next: Next) -> Res
     }
 }
 
-/// Whether a request comes with the token. Compared in constant time: how long a refusal takes must not tell how much was right.
+/// Whether a request comes with the token. Compared in constant time: how long a refusal takes must not
+/// tell how much was right.
 pub fn presents(headers: &HeaderMap, token: &Secret) -> bool {
     headers
         .get(AUTHORIZATION)

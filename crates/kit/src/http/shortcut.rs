@@ -2,7 +2,7 @@
 //! surrounds the routes costs several times as much as to answer one of these.
 //!
 //! Only answers that are as they should be leave this way. Everything else, from a wrong parameter to a
-//! database that is away, is left to the routes, which then see the request as if nobody had tried before.
+//! database that is away, is left to the routes, which tell it and log it; see [`Tried`].
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -19,7 +19,12 @@ use futures_util::FutureExt as _;
 use tower::Service;
 use tracing::Level;
 
-use super::site::Common;
+use super::site::{self, Common};
+
+/// Stands in the extensions of a request that was taken before it came to the routes: they are to answer
+/// without waiting for anything once more.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried;
 
 /// What is answered past the routes.
 pub trait Shortcut: Clone + Send + Sync + 'static {
@@ -52,17 +57,20 @@ impl<S: Shortcut> Service<Request> for Front<S> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         let taken = is_plain(&request).then(|| self.shortcut.take(&request)).flatten();
         let Some(answer) = taken else { return Box::pin(self.routes.call(request)) };
-        let Self { common, mut routes, .. } = self.clone();
+        let (common, mut routes) = (Arc::clone(&self.common), self.routes.clone());
         Box::pin(async move {
             // What panics here does so again there, where it is told of.
             let in_flight = common.enter();
             let started = common.site.clock.now();
             let answer = AssertUnwindSafe(answer).catch_unwind().await;
             drop(in_flight);
-            let Ok(Some(mut response)) = answer else { return routes.call(request).await };
+            let Ok(Some(mut response)) = answer else {
+                request.extensions_mut().insert(Tried);
+                return routes.call(request).await;
+            };
             common.measure(request.method(), S::ROUTE, response.status(), started);
             let (_, id) = common.request_id(request.headers(), started);
             let headers = response.headers_mut();
@@ -77,5 +85,5 @@ impl<S: Shortcut> Service<Request> for Front<S> {
 fn is_plain(request: &Request) -> bool {
     request.method() == Method::GET
         && !request.headers().contains_key(ACCEPT_ENCODING)
-        && !tracing::enabled!(Level::DEBUG)
+        && !tracing::enabled!(target: site::LOGGED_AS, Level::DEBUG)
 }

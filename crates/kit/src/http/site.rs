@@ -33,6 +33,9 @@ use crate::random::Random;
 /// The header that names a request in answers and logs.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The target of the line in the log that tells of each request.
+pub(super) const LOGGED_AS: &str = module_path!();
+
 /// The largest body a service reads, in bytes: an order of 2,000 lines with long descriptions fits.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
@@ -205,7 +208,7 @@ impl Passage {
         let route = self.route.as_ref().map_or("(none)", MatchedPath::as_str);
         let took = self.common.measure(&self.method, route, response.status(), self.started);
         let (status, ms) = (response.status().as_u16(), millis(took));
-        self.span.in_scope(|| tracing::debug!(status, ms, "answered"));
+        self.span.in_scope(|| tracing::debug!(target: LOGGED_AS, status, ms, "answered"));
         self.common.sign(response.headers_mut(), self.id, self.is_docs);
         response
     }

@@ -7,10 +7,12 @@
 //! What is handed out is the page as it is when the turn comes, not when the waiting began.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
@@ -23,7 +25,8 @@ use crate::error::Result;
 /// How many are served before everything else that is ready gets its turn.
 const AT_ONCE: usize = 16;
 
-/// Who waits at the end of the feed, in the order in which they came.
+/// Who waits at the end of the feed, in the order in which they came, but for those who come while the
+/// line is being walked: whoever has nothing to wait for yet then comes behind them.
 #[derive(Clone, Debug, Default)]
 pub struct Line(Arc<Places>);
 
@@ -78,7 +81,9 @@ pub async fn hand_out(state: AppState) {
     loop {
         // Before the line is walked: what is stamped from here on either is seen or wakes.
         news.mark_unchanged();
-        state.line.walk(&state).await;
+        if state.shutdown.run_until_cancelled(state.line.walk(&state)).await.is_none() {
+            return;
+        }
         let next_look = state.news.since() + state.sequencer_interval;
         tokio::select! {
             () = state.shutdown.cancelled() => return,
@@ -137,11 +142,19 @@ impl Line {
         let generation = state.news.current(state.sequencer_interval).generation;
         if place.seen != Some(generation) {
             let wanted = &place.wanted;
-            match state.head.answer(wanted, generation, || read(state, wanted)).await {
-                Ok(answer) if answer.is_empty_page() => place.seen = Some(generation),
-                Ok(answer) => return place.answer.send(answer).is_ok(),
+            let looked = state.head.answer(wanted, generation, || read(state, wanted));
+            // What panics here does so again where each looks alone, and is answered there.
+            match AssertUnwindSafe(looked).catch_unwind().await {
+                Ok(Ok(answer)) if answer.is_empty_page() => place.seen = Some(generation),
+                Ok(Ok(answer)) => {
+                    if !answer.is_worth_keeping() {
+                        // It would be read again for each of the others: together they share it.
+                        self.lock().retain(|other| other.wanted != place.wanted);
+                    }
+                    return place.answer.send(answer).is_ok();
+                }
                 // Each by itself, and together, rather than one after the other.
-                Err(_) => {
+                Ok(Err(_)) | Err(_) => {
                     self.lock().clear();
                     return false;
                 }

@@ -49,11 +49,11 @@ pub struct App {
     pub random: Random,
     /// Rung after every committed change.
     pub bell: Bell,
-    /// Wakes requests that wait for something new.
+    /// Tells that there may be something new.
     pub news: News,
-    /// What they share.
+    /// What requests that wait for it share.
     pub head: Head,
-    /// Their order; [`hand_out`] serves it.
+    /// In which order they are served, by [`hand_out`].
     pub line: Line,
     /// Tells when the sequencer last looked.
     pub heartbeat: Heartbeat,
@@ -118,7 +118,8 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
         let state = Arc::clone(&state);
         move || not_ready(Arc::clone(&state))
     };
-    let shortcut = Waiting { state: Arc::clone(&state), api_token: api_token.clone() };
+    let shortcut =
+        Waiting { state: Arc::clone(&state), api_token: api_token.clone().map(Arc::new) };
     let routes = auth::require_token(for_programs, api_token)
         .merge(pages::routes())
         .merge(docs::routes(&description, site.frame))

@@ -21,7 +21,7 @@ use super::line;
 pub(super) struct Waiting {
     pub(super) state: AppState,
     /// What callers have to show, when there is one.
-    pub(super) api_token: Option<Secret>,
+    pub(super) api_token: Option<Arc<Secret>>,
 }
 
 impl Shortcut for Waiting {

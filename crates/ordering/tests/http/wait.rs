@@ -261,6 +261,28 @@ async fn many_who_wait_cost_one_read_a_page(app: App) {
     }
 }
 
+/// A page that others follow is not kept: those who wait for it share it while it is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_wait_share_a_page_that_is_not_kept() {
+    const MANY: usize = 100;
+    let app = App::sqlite().await;
+    let begin = app.get("/feed/v1/orders").await.page().continuation_token;
+    let counting =
+        Arc::new(Counting { feed: app.state.feed.clone(), reads: AtomicUsize::default() });
+    let app = app.reading(Arc::clone(&counting) as _);
+    let path = format!("{begin}&limit=1");
+    let mut waiting: Vec<_> = (0..MANY).map(|_| wait_after(&app, &path)).collect();
+    still_waits(&mut waiting[MANY - 1]).await;
+    let first = app.confirmed().await;
+    app.confirmed().await;
+    app.tick().await;
+    for waiting in waiting {
+        assert_eq!(arrived(waiting).await, [first.number]);
+    }
+    let reads = counting.reads.load(Ordering::Relaxed);
+    assert!(reads < MANY / 2, "{reads} reads for {MANY} who wait");
+}
+
 /// Whoever said a limit is told it again, were it the one that counts without.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_who_waits_is_told_of_a_next_page_of_its_own() {
