@@ -24,6 +24,7 @@ pub(super) struct Arrival {
 /// Where consumers run: on as many threads as there are processors. On the one thread of the rest of this
 /// program, a thousand would wait for each other rather than for the feed.
 pub(super) fn threads() -> &'static Handle {
+    // Services, and this program itself, have been given theirs by now.
     static THREADS: LazyLock<Runtime> =
         LazyLock::new(|| Runtime::new().expect("the system lets a program have threads"));
     THREADS.handle()

@@ -108,10 +108,7 @@ async fn orders(
             query.wait = Duration::ZERO;
         }
         match answer(&state, &query).await? {
-            Answer::Page(page) => {
-                state.head.pages_served.increment(1);
-                Ok(reply(&page, &headers))
-            }
+            Answer::Page(page) => Ok(serve(&state, &page, &headers)),
             Answer::Refused { identity, verdict } => Err(refusal(&state, identity, verdict).await),
         }
     })
@@ -252,7 +249,8 @@ pub(super) async fn read(state: &AppState, wanted: &Wanted) -> Result<Answer> {
 }
 
 /// The page as a response, or that the caller knows it already.
-pub(super) fn reply(page: &ReadyPage, headers: &HeaderMap) -> Response {
+pub(super) fn serve(state: &AppState, page: &ReadyPage, headers: &HeaderMap) -> Response {
+    state.head.pages_served.increment(1);
     let is_known = page.etag.to_str().is_ok_and(|tag| etag::is_known(headers, tag));
     let body = if is_known { Body::empty() } else { Body::from(page.document.clone()) };
     let mut response = Response::new(body);

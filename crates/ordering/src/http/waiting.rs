@@ -12,7 +12,7 @@ use kit::http::shortcut::Shortcut;
 use kit::settings::Secret;
 
 use super::AppState;
-use super::feed::{PAGES, Query, reply};
+use super::feed::{PAGES, Query, serve};
 use super::head::Answer;
 use super::line;
 
@@ -43,10 +43,7 @@ impl Shortcut for Waiting {
         let state = Arc::clone(&self.state);
         Some(async move {
             match line::wait(&state, &query.page, query.wait).await {
-                Ok(Answer::Page(page)) => {
-                    state.head.pages_served.increment(1);
-                    Some(reply(&page, &HeaderMap::new()))
-                }
+                Ok(Answer::Page(page)) => Some(serve(&state, &page, &HeaderMap::new())),
                 Ok(Answer::Refused { .. }) | Err(_) => None,
             }
         })

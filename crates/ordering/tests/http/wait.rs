@@ -154,33 +154,10 @@ async fn who_is_refused_is_told_whether_waiting_or_not(app: App) {
     assert_eq!(closed.send(ask().token("secret")).await.status, StatusCode::OK);
 }
 
-/// A reader whose database may be away.
-struct MayBeAway {
-    feed: Arc<dyn FeedReader>,
-    is_away: AtomicBool,
-}
-
-#[async_trait::async_trait]
-impl FeedReader for MayBeAway {
-    async fn feed_page(
-        &self,
-        token: Option<&ContinuationToken>,
-        limit: i64,
-        max_bytes: usize,
-    ) -> kit::db::Result<FeedAnswer> {
-        if self.is_away.load(Ordering::Relaxed) {
-            return Err(kit::db::Error::Unavailable(sqlx::Error::PoolTimedOut));
-        }
-        self.feed.feed_page(token, limit, max_bytes).await
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_in_line_is_told_that_the_database_is_away() {
     let app = App::sqlite().await;
-    let feed = app.state.feed.clone();
-    let reader = Arc::new(MayBeAway { feed, is_away: AtomicBool::new(false) });
-    let app = app.reading(Arc::clone(&reader) as _);
+    let (app, reader) = watched(&app);
     let mut waiting: Vec<_> = (0..50).map(|_| wait(&app)).collect();
     still_waits(&mut waiting[49]).await;
     reader.is_away.store(true, Ordering::Relaxed);
@@ -221,14 +198,15 @@ async fn what_else_is_ready_gets_its_turn_while_many_are_served() {
     assert!(most <= MANY / 4, "{most} were served at once");
 }
 
-/// Reads from a store, and counts.
-struct Counting {
+/// Reads from a store as long as its database is not away, and counts.
+struct Watched {
     feed: Arc<dyn FeedReader>,
     reads: AtomicUsize,
+    is_away: AtomicBool,
 }
 
 #[async_trait::async_trait]
-impl FeedReader for Counting {
+impl FeedReader for Watched {
     async fn feed_page(
         &self,
         token: Option<&ContinuationToken>,
@@ -236,28 +214,39 @@ impl FeedReader for Counting {
         max_bytes: usize,
     ) -> kit::db::Result<FeedAnswer> {
         self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.is_away.load(Ordering::Relaxed) {
+            return Err(kit::db::Error::Unavailable(sqlx::Error::PoolTimedOut));
+        }
         self.feed.feed_page(token, limit, max_bytes).await
     }
 }
 
+/// The same service, and what reads its pages.
+fn watched(app: &App) -> (App, Arc<Watched>) {
+    let reader = Arc::new(Watched {
+        feed: app.state.feed.clone(),
+        reads: AtomicUsize::default(),
+        is_away: AtomicBool::default(),
+    });
+    (app.reading(Arc::clone(&reader) as _), reader)
+}
+
 async fn many_who_wait_cost_one_read_a_page(app: App) {
     const MANY: usize = 200;
-    let counting =
-        Arc::new(Counting { feed: app.state.feed.clone(), reads: AtomicUsize::default() });
-    let app = app.reading(Arc::clone(&counting) as _);
+    let (app, reader) = watched(&app);
     let mut waiting: Vec<_> = (0..MANY).map(|_| wait(&app)).collect();
     still_waits(&mut waiting[MANY - 1]).await;
-    assert_eq!(counting.reads.load(Ordering::Relaxed), 1, "that nothing is there");
+    assert_eq!(reader.reads.load(Ordering::Relaxed), 1, "that nothing is there");
     let order = app.confirmed().await;
     app.tick().await;
     for waiting in waiting {
         assert_eq!(arrived(waiting).await, [order.number]);
     }
-    assert_eq!(counting.reads.load(Ordering::Relaxed), 2, "and the page");
+    assert_eq!(reader.reads.load(Ordering::Relaxed), 2, "and the page");
     // Who does not wait has it read afresh.
     for reads in [3, 4] {
         assert_eq!(app.get("/feed/v1/orders").await.page().orders.len(), 1);
-        assert_eq!(counting.reads.load(Ordering::Relaxed), reads);
+        assert_eq!(reader.reads.load(Ordering::Relaxed), reads);
     }
 }
 
@@ -267,9 +256,7 @@ async fn many_who_wait_share_a_page_that_is_not_kept() {
     const MANY: usize = 100;
     let app = App::sqlite().await;
     let begin = app.get("/feed/v1/orders").await.page().continuation_token;
-    let counting =
-        Arc::new(Counting { feed: app.state.feed.clone(), reads: AtomicUsize::default() });
-    let app = app.reading(Arc::clone(&counting) as _);
+    let (app, reader) = watched(&app);
     let path = format!("{begin}&limit=1");
     let mut waiting: Vec<_> = (0..MANY).map(|_| wait_after(&app, &path)).collect();
     still_waits(&mut waiting[MANY - 1]).await;
@@ -279,7 +266,7 @@ async fn many_who_wait_share_a_page_that_is_not_kept() {
     for waiting in waiting {
         assert_eq!(arrived(waiting).await, [first.number]);
     }
-    let reads = counting.reads.load(Ordering::Relaxed);
+    let reads = reader.reads.load(Ordering::Relaxed);
     assert!(reads < MANY / 2, "{reads} reads for {MANY} who wait");
 }
 
