@@ -16,6 +16,7 @@ use kit::http::health::Heartbeat;
 use kit::lifecycle::BoxError;
 use kit::telemetry::{self, gauge_value};
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -48,9 +49,11 @@ pub struct Sequencer {
 pub struct Bell(Arc<Notify>);
 
 impl Bell {
-    /// A change was committed.
-    pub fn ring(&self) {
+    /// A change was committed. The sequencer goes first: while the database stamps what it has asked for,
+    /// the caller goes on, and writes the answer.
+    pub async fn ring(&self) {
         self.0.notify_one();
+        yield_now().await;
     }
 }
 

@@ -91,7 +91,7 @@ async fn the_bell_wakes_it() {
     let mut running = running(1, NEVER).await;
     running.told(1).await;
     import(&running.store, 1..3).await;
-    running.bell.ring();
+    running.bell.ring().await;
     running.told(3).await;
     running.stop().await;
 }

@@ -1,6 +1,6 @@
 //! Taking in what ordering answered: orders, their invoices and the token, in one transaction and
-//! with the same number of statements for one order as for thousands. A short page takes one statement, if
-//! all that is to be done can be seen beforehand: [`super::at_once`].
+//! with the same number of statements for one order as for thousands. For a short page one statement is
+//! tried before: [`super::at_once`].
 //!
 //! It has to be right while another process takes in the same page, a deep link pulls one of its
 //! orders, and somebody approves an invoice. PostgreSQL runs all of it at READ COMMITTED, where
@@ -30,9 +30,7 @@ use kit::random::Random;
 
 use super::orders::Upserted;
 use super::pull_state::{self, Seen};
-use super::{
-    Applied, Received, RowVersion, at_once, checksums, drafts, follow, orders, quarantine,
-};
+use super::{Applied, Received, RowVersion, checksums, drafts, follow, orders, quarantine};
 use crate::pull::Counts;
 
 /// Takes in an answer. The transaction may be committed only when it is [`Applied::Done`].
@@ -42,9 +40,6 @@ pub(super) async fn apply<B: Backend>(
     random: &Random,
     at: Timestamp,
 ) -> Result<Applied> {
-    if let Some(applied) = at_once::apply::<B>(conn, received, random, at).await? {
-        return Ok(applied);
-    }
     let seen = match pull_state::admit::<B>(conn, received, at).await? {
         Ok(seen) => seen,
         Err(refused) => return Ok(refused),

@@ -5,14 +5,17 @@
 //! and the counts, and this does all three: the same statements as those of [`super::apply`], which lock
 //! the same rows in the same order, because each reads what the one before has returned.
 //!
+//! It is a transaction by itself, which spares the round trips that begin and commit one. Page and token
+//! are stored together or not at all, like all that a statement writes.
+//!
 //! One statement sees what was committed before it began, even when it then waits for the position. So
 //! what it has seen of an order may be old by the time it stores it. What it stores is all the same
 //! right, as the upsert compares with the row as it then is; and should the order have an invoice by
-//! then that is no draft, the transaction is given up, and the next one finds it. An entry of the
+//! then that is no draft, the statement gives itself up, and the next one finds it. An entry of the
 //! quarantine that it has not seen is as one that was committed right after it: see [`super::quarantine`].
 
 use contract::time::Timestamp;
-use kit::db::{AssertSqlSafe, Backend, Result, query};
+use kit::db::{AssertSqlSafe, Backend, Db, Error, Result, give_up_unless, query};
 use kit::random::Random;
 
 use super::orders::{self, INSERTED};
@@ -21,9 +24,9 @@ use super::{Applied, Fit, Received};
 use crate::pull::Counts;
 
 /// Takes in a page, if no more is to be done for it; `None`, and nothing is changed, when there may be.
-/// When it is something else than [`Applied::Done`], the transaction must be rolled back.
+/// Nor is anything changed when it is something else than [`Applied::Done`].
 pub(super) async fn apply<B: Backend>(
-    conn: &mut B::Connection,
+    db: &Db<B>,
     received: &Received,
     random: &Random,
     at: Timestamp,
@@ -60,19 +63,25 @@ pub(super) async fn apply<B: Backend>(
            from stored having exists (select 1 from moved)), \
          chart as ({chart}), \
          totals as ({totals}) \
-         select new_orders, changed_orders, unchanged_orders, all_have_drafts from counts",
+         select new_orders, changed_orders, unchanged_orders, {all_have_drafts} from counts",
         step = Step::sql(3),
         upsertion = orders::upsertion(&table, "exists (select 1 from moved)"),
         chart = pull_state::CHART,
         totals = pull_state::TOTALS,
+        all_have_drafts = give_up_unless("all_have_drafts"),
     );
     let statement = query::<B>(AssertSqlSafe(sql)).bind(identity.epoch.0).bind(at.micros());
-    let statement = step.bind(statement).bind(received.pages()).bind_batch(batch);
-    let Some(row) = statement.fetch_optional(conn).await? else { return Ok(None) };
-    if !row.get::<bool>("all_have_drafts")? {
-        tracing::debug!("the draft of an order has ended meanwhile");
-        return Ok(Some(Applied::Superseded));
-    }
+    let statement = step.bind(statement).bind(received.pages());
+    let mut conn = db.writer_by_index().await?;
+    let row = match statement.bind_batch(batch).fetch_optional(&mut *conn).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return Ok(None),
+        Err(Error::GivenUp(_)) => {
+            tracing::debug!("the draft of an order has ended meanwhile");
+            return Ok(Some(Applied::Superseded));
+        }
+        Err(error) => return Err(error),
+    };
     Ok(Some(Applied::Done(Counts {
         pages: received.pages(),
         new: row.get("new_orders")?,

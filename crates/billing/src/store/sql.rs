@@ -16,8 +16,8 @@ use sqlx::migrate::Migrator;
 use super::{
     AfterApproval, Applied, Approval, AtSource, Decided, Decision, InvoiceDetail, InvoiceFilter,
     OrderCopy, PullState, Quarantined, Received, Redispatch, RowVersion, Store, StoredOrder,
-    Unseen, apply, approving, checksums, dispatches, drafts, invoices, missing, orders, pull_state,
-    quarantine, rereading,
+    Unseen, apply, approving, at_once, checksums, dispatches, drafts, invoices, missing, orders,
+    pull_state, quarantine, rereading,
 };
 use crate::dispatch::{Attempt, Backlog, Ending};
 use crate::invoice::{Invoice, InvoiceState};
@@ -59,6 +59,9 @@ impl<B: Backend> Store for SqlStore<B> {
     }
 
     async fn apply(&self, received: &Received, random: &Random, at: Timestamp) -> Result<Applied> {
+        if let Some(applied) = at_once::apply(&self.db, received, random, at).await? {
+            return Ok(applied);
+        }
         let mut tx = self.db.begin_by_index().await?;
         let applied = apply::apply::<B>(&mut tx, received, random, at).await?;
         end(tx, applied).await

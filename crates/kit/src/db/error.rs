@@ -13,6 +13,9 @@ pub enum Error {
     /// A unique index refused a row.
     #[error("a row with this key exists already")]
     Duplicate(#[source] sqlx::Error),
+    /// A statement has found that it must not be carried out: see [`give_up_unless`].
+    #[error("a statement gave itself up")]
+    GivenUp(#[source] sqlx::Error),
     /// A statement touched more or fewer rows than it must.
     #[error("a statement touched {touched} rows instead of {expected}")]
     WrongCount {
@@ -60,6 +63,9 @@ impl From<sqlx::Error> for Error {
                 Self::Unavailable(error)
             }
             E::Database(database) if database.is_unique_violation() => Self::Duplicate(error),
+            E::Database(database) if database.code().as_deref() == Some(DIVISION_BY_ZERO) => {
+                Self::GivenUp(error)
+            }
             E::Database(database) if is_passing(database.code().as_deref()) => {
                 Self::Unavailable(error)
             }
@@ -67,6 +73,16 @@ impl From<sqlx::Error> for Error {
         }
     }
 }
+
+/// In a `select`: lets the whole statement fail with [`Error::GivenUp`], and change nothing, unless
+/// `condition` holds. For a statement that is a transaction by itself, which has no other way to roll
+/// back. On PostgreSQL, where nothing else divides by zero: statements leave computing to the services.
+pub fn give_up_unless(condition: &str) -> String {
+    format!("1 / ({condition})::int")
+}
+
+/// PostgreSQL's `division_by_zero`.
+const DIVISION_BY_ZERO: &str = "22012";
 
 /// PostgreSQL's `lock_not_available`.
 const LOCK_TIMEOUT: &str = "55P03";

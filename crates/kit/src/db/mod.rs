@@ -18,7 +18,7 @@ mod query;
 pub use backend::{Backend, Column};
 pub use batch::Batch;
 pub use connect::{DatabaseUrl, Db, Transaction, postgres_url};
-pub use error::{Error, OpenError};
+pub use error::{Error, OpenError, give_up_unless};
 pub use listen::Listener;
 pub use query::{Columns, Query, Row, query};
 pub use sqlx::AssertSqlSafe;

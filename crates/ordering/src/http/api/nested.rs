@@ -112,7 +112,7 @@ async fn put(
     let scope = nested.scope(state.random.uuid(now));
     match state.store.commit(&scope, key.as_ref(), now).await? {
         Outcome::Done(committed) => {
-            state.bell.ring();
+            state.bell.ring().await;
             Ok(Json(Written { id: committed.transaction }))
         }
         Outcome::Repeated(committed) => Ok(Json(Written { id: committed.transaction })),

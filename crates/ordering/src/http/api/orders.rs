@@ -162,7 +162,7 @@ async fn replace(
     let input = body::order(&body, &*state.store, now).await?;
     let change = state.store.replace_order(number, &expected, &input, now).await?;
     let order = accepted(change, no_order, ORDER_NOT_ACCEPTED)?;
-    state.bell.ring();
+    state.bell.ring().await;
     Ok(versioned(order.version, order))
 }
 
@@ -195,7 +195,7 @@ async fn confirm(
     let now = state.clock.now();
     let change = state.store.confirm_order(number, expected.as_ref(), now).await?;
     let order = accepted(change, no_order, ORDER_NOT_ACCEPTED)?;
-    state.bell.ring();
+    state.bell.ring().await;
     Ok(versioned(order.version, order))
 }
 
@@ -228,7 +228,7 @@ async fn delete(
     let now = state.clock.now();
     let change = state.store.delete_order(number, expected.as_ref(), now).await?;
     let order = accepted(change, no_order, ORDER_NOT_ACCEPTED)?;
-    state.bell.ring();
+    state.bell.ring().await;
     Ok(versioned(order.version, order))
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn confirm(
     let expected = orders::seen_version(&body);
     match state.store.confirm_order(number, expected.as_ref(), state.clock.now()).await? {
         Change::Done(_) => {
-            state.bell.ring();
+            state.bell.ring().await;
             let target = if billing_is_there(&state).await {
                 deep_link(&state.billing_url, number)
             } else {

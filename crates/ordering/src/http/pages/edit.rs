@@ -97,7 +97,7 @@ pub(super) async fn create(State(state): State<AppState>, body: Bytes) -> Respon
     let key = IdempotencyKey { key: form.key.clone(), fingerprint };
     match state.store.create_order(&input, Some(&key), state.clock.now()).await {
         Ok(Change::Done(order)) => {
-            state.bell.ring();
+            state.bell.ring().await;
             Redirect::to(&format!("/orders/{}", order.number)).into_response()
         }
         Ok(Change::KeyReused) => {
@@ -154,7 +154,7 @@ pub(super) async fn update(
     let expected = IfMatch::Versions(form.version.parse().into_iter().collect());
     match state.store.replace_order(number, &expected, &input, state.clock.now()).await {
         Ok(Change::Done(_)) => {
-            state.bell.ring();
+            state.bell.ring().await;
             Redirect::to(&format!("/orders/{number}")).into_response()
         }
         Ok(Change::VersionConflict(_)) => editor.conflict(form, &input).await,

@@ -191,7 +191,7 @@ pub(super) async fn delete(
     let expected = seen_version(&body);
     match state.store.delete_order(number, expected.as_ref(), state.clock.now()).await? {
         Change::Done(_) | Change::Deleted => {
-            state.bell.ring();
+            state.bell.ring().await;
             Ok(Redirect::to(&format!("/orders/{number}")).into_response())
         }
         Change::VersionConflict(current) => {
