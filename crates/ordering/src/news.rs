@@ -1,10 +1,13 @@
 //! That there may be something new, for requests that wait at the end of the feed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use contract::feed::SequenceNr;
+use contract::feed::{ContinuationToken, SequenceNr};
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::store::Page;
 
 /// Tells that there may be something new. Only hints, from the sequencer of this process, from other
 /// processes, and from the clock: whoever serves those who wait looks.
@@ -12,7 +15,7 @@ use tokio::time::Instant;
 pub struct News(watch::Sender<Bulletin>);
 
 /// The news as they stand.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Bulletin {
     /// Rises with each piece of news and with each look at intervals. What was read before it rose may
     /// lack something.
@@ -21,22 +24,37 @@ pub struct Bulletin {
     pub since: Instant,
     /// The newest number heard of.
     pub last: SequenceNr,
+    /// What came last, when the sequencer has told it: as it still is, since nothing else is known to have
+    /// happened.
+    page: Option<Arc<Page>>,
 }
 
 impl Default for News {
     fn default() -> Self {
         let since = Instant::now();
-        Self(watch::Sender::new(Bulletin { generation: 0, since, last: SequenceNr::BEGINNING }))
+        let last = SequenceNr::BEGINNING;
+        Self(watch::Sender::new(Bulletin { generation: 0, since, last, page: None }))
     }
 }
 
 impl News {
-    /// What the sequencer of this process knows: the newest number, and whether a new epoch has begun.
+    /// What the sequencer of this process knows: the newest number, whether a new epoch has begun, and what
+    /// it has stamped, if it can tell.
     ///
     /// After a failover the counter may stand lower than this process remembers, and who waits for more
     /// has to learn of the new epoch.
-    pub fn stamped(&self, last: SequenceNr, has_begun: bool) {
-        self.rise_if(|bulletin| has_begun || bulletin.last != last, Some(last));
+    pub fn stamped(&self, last: SequenceNr, has_begun: bool, page: Option<Page>) {
+        self.0.send_if_modified(|bulletin| {
+            let rises = has_begun || bulletin.last != last;
+            if rises {
+                bulletin.rise(Some(last));
+            }
+            // The server may have told of the number already.
+            if let Some(page) = page {
+                bulletin.page = Some(Arc::new(page));
+            }
+            rises
+        });
     }
 
     /// Another process has given this number; or this one, which knows it already.
@@ -49,10 +67,17 @@ impl News {
         self.rise_if(|_| true, None);
     }
 
-    /// The news as they stand; there is one more when nobody has looked for `interval`.
-    pub fn current(&self, interval: Duration) -> Bulletin {
+    /// How often there has been news; once more when nobody has looked for `interval`.
+    pub fn current(&self, interval: Duration) -> u64 {
         self.rise_if(|bulletin| bulletin.since.elapsed() >= interval, None);
-        *self.0.borrow()
+        self.generation()
+    }
+
+    /// The page behind `token`, when it is what the sequencer has stamped last.
+    pub fn page_behind(&self, token: &ContinuationToken) -> Option<Arc<Page>> {
+        let bulletin = self.0.borrow();
+        let page = bulletin.page.as_ref()?;
+        (page.follows(token) && page.last_sequence_nr == bulletin.last).then(|| Arc::clone(page))
     }
 
     /// How often there has been news.
@@ -74,17 +99,26 @@ impl News {
         self.0.send_if_modified(|bulletin| {
             let rises = is_news(bulletin);
             if rises {
-                bulletin.generation += 1;
-                bulletin.since = Instant::now();
-                bulletin.last = last.unwrap_or(bulletin.last);
+                bulletin.rise(last);
             }
             rises
         });
     }
 }
 
+impl Bulletin {
+    fn rise(&mut self, last: Option<SequenceNr>) {
+        self.generation += 1;
+        self.since = Instant::now();
+        self.last = last.unwrap_or(self.last);
+        self.page = None;
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use contract::feed::FeedIdentity;
+
     use super::*;
 
     const NEVER: Duration = Duration::MAX;
@@ -92,21 +126,52 @@ mod tests {
     #[test]
     fn what_is_known_already_is_no_news() {
         let news = News::default();
-        let generation = || news.current(NEVER).generation;
-        news.stamped(SequenceNr(3), false);
+        let generation = || news.current(NEVER);
+        news.stamped(SequenceNr(3), false, None);
         assert_eq!(generation(), 1);
-        news.stamped(SequenceNr(3), false);
+        news.stamped(SequenceNr(3), false, None);
         for known in [2, 3] {
             news.heard_of(SequenceNr(known));
         }
         assert_eq!(generation(), 1);
         news.heard_of(SequenceNr(4));
-        news.stamped(SequenceNr(4), false);
+        news.stamped(SequenceNr(4), false, None);
         assert_eq!(generation(), 2);
-        news.stamped(SequenceNr(4), true);
-        news.stamped(SequenceNr(2), false);
+        news.stamped(SequenceNr(4), true, None);
+        news.stamped(SequenceNr(2), false, None);
         news.look();
-        assert_eq!((generation(), news.current(NEVER).last), (5, SequenceNr(2)));
+        assert_eq!((generation(), news.0.borrow().last), (5, SequenceNr(2)));
+    }
+
+    #[test]
+    fn what_was_stamped_is_told_until_anything_else_may_have_happened() {
+        let token =
+            |number| format!("k3v9x2ab-1000-{number}").parse::<ContinuationToken>().unwrap();
+        let page = |orders, last| Page {
+            identity: FeedIdentity { feed_id: token(0).feed_id, epoch: token(0).epoch },
+            continuation_token: token(last),
+            orders,
+            has_more: false,
+            last_sequence_nr: SequenceNr(last),
+            document: Vec::new(),
+        };
+        let news = News::default();
+        let is_told = |after| news.page_behind(&token(after)).is_some();
+        news.stamped(SequenceNr(5), false, Some(page(2, 5)));
+        assert_eq!([2, 3, 4, 5].map(is_told), [false, true, false, false]);
+        let other = |token: &str| news.page_behind(&token.parse().unwrap()).is_some();
+        assert!(!other("k3v9x2ab-1001-3") && !other("other-1000-3"));
+
+        news.heard_of(SequenceNr(6));
+        assert!(!is_told(3), "there is more behind it");
+        news.stamped(SequenceNr(6), false, Some(page(1, 6)));
+        assert!(is_told(5), "though the number was heard of before");
+        news.stamped(SequenceNr(6), false, None);
+        assert!(is_told(5), "nothing has happened");
+        news.look();
+        assert!(!is_told(5));
+        news.stamped(SequenceNr(6), true, None);
+        assert!(!is_told(5));
     }
 
     #[tokio::test]
@@ -114,10 +179,10 @@ mod tests {
         let news = News::default();
         let interval = Duration::from_millis(200);
         let mut waiting = news.subscribe();
-        assert_eq!(news.current(NEVER).generation, 0);
+        assert_eq!(news.current(NEVER), 0);
         tokio::time::sleep(interval).await;
         for _ in 0..3 {
-            assert_eq!(news.current(interval).generation, 1);
+            assert_eq!(news.current(interval), 1);
         }
         waiting.changed().await.unwrap();
     }

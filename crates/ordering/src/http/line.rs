@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use contract::feed::DEFAULT_PAGE_LIMIT;
 use futures_util::FutureExt as _;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
@@ -21,6 +22,7 @@ use super::AppState;
 use super::feed::read;
 use super::head::{Answer, Wanted};
 use crate::error::Result;
+use crate::store::FeedAnswer;
 
 /// How many are served before everything else that is ready gets its turn.
 const AT_ONCE: usize = 16;
@@ -53,8 +55,8 @@ struct Place {
 pub(super) async fn wait(state: &AppState, wanted: &Wanted, patience: Duration) -> Result<Answer> {
     let deadline = Instant::now() + patience;
     loop {
-        let generation = state.news.current(state.sequencer_interval).generation;
-        let answer = state.head.answer(wanted, generation, || read(state, wanted)).await?;
+        let generation = state.news.current(state.sequencer_interval);
+        let answer = state.head.answer(wanted, generation, || look(state, wanted)).await?;
         // Whoever asks for the newest while others are being served comes behind them.
         let has_news = !answer.is_empty_page();
         let may_go = has_news && !(state.line.is_moving() && answer.is_worth_keeping());
@@ -71,6 +73,17 @@ pub(super) async fn wait(state: &AppState, wanted: &Wanted, patience: Duration) 
             }
             () = sleep_until(deadline) => {}
         }
+    }
+}
+
+/// The page as the sequencer has just told it, or else as it is read.
+async fn look(state: &AppState, wanted: &Wanted) -> Result<Answer> {
+    let token = wanted.after.as_ref().filter(|_| state.feed.is_primary());
+    let told = token.and_then(|token| state.news.page_behind(token));
+    let limit = wanted.limit.unwrap_or(DEFAULT_PAGE_LIMIT);
+    match told.filter(|page| i64::try_from(page.orders).is_ok_and(|orders| orders <= limit)) {
+        Some(page) => Ok(Answer::of(FeedAnswer::Page((*page).clone()), wanted.limit)),
+        None => read(state, wanted).await,
     }
 }
 
@@ -139,10 +152,10 @@ impl Line {
 
     /// Whether the first in line was answered. Otherwise there is nothing new, and the place is the last.
     async fn serve(&self, state: &AppState, mut place: Place) -> bool {
-        let generation = state.news.current(state.sequencer_interval).generation;
+        let generation = state.news.current(state.sequencer_interval);
         if place.seen != Some(generation) {
             let wanted = &place.wanted;
-            let looked = state.head.answer(wanted, generation, || read(state, wanted));
+            let looked = state.head.answer(wanted, generation, || look(state, wanted));
             // What panics here does so again where each looks alone, and is answered there.
             match AssertUnwindSafe(looked).catch_unwind().await {
                 Ok(Ok(answer)) if answer.is_empty_page() => place.seen = Some(generation),

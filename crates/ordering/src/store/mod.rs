@@ -117,6 +117,9 @@ pub trait FeedReader: Send + Sync + 'static {
         limit: i64,
         max_bytes: usize,
     ) -> Result<FeedAnswer>;
+
+    /// Whether it has what the sequencer stamps as soon as it is stamped. A standby has it later.
+    fn is_primary(&self) -> bool;
 }
 
 /// Makes a repeated request harmless: the same key with the same request gets the same answer.
@@ -179,7 +182,7 @@ pub struct Entity {
 }
 
 /// What the sequencer did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Stamped {
     /// How many numbers were given: of several changes of one order, the last one got one.
     pub count: i64,
@@ -189,6 +192,9 @@ pub struct Stamped {
     pub last: SequenceNr,
     /// The epoch that it had to begin first; `None` as a rule.
     pub begun: Option<Begun>,
+    /// What was stamped, as the page behind the newest number before: it is what those want who wait, and
+    /// they get it without reading it. `None` when it was nothing or much, and on SQLite.
+    pub page: Option<Page>,
 }
 
 /// A new epoch.

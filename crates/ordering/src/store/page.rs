@@ -85,6 +85,14 @@ impl PageWriter {
 }
 
 impl Page {
+    /// Whether it is the page behind `token`, if it is one of as many numbers as it holds orders.
+    pub(crate) fn follows(&self, token: &ContinuationToken) -> bool {
+        let orders = i64::try_from(self.orders).unwrap_or(i64::MAX);
+        self.identity.feed_id == token.feed_id
+            && self.identity.epoch == token.epoch
+            && self.continuation_token.sequence_nr.0 - orders == token.sequence_nr.0
+    }
+
     /// The page behind this one, as it was at that very moment: empty, with the same token. `None` when
     /// there was more.
     pub(crate) fn behind(&self) -> Option<Self> {

@@ -16,11 +16,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use contract::feed::SequenceNr;
+use contract::feed::{ContinuationToken, FeedIdentity, SequenceNr};
 use contract::time::Timestamp;
-use kit::db::{AssertSqlSafe, Backend, Db, Result, query};
+use kit::db::{AssertSqlSafe, Backend, Db, Error, Result, Row, query};
 
-use super::{CHANNEL, Stamped, epochs};
+use super::page::PageWriter;
+use super::{CHANNEL, Page, Stamped, epochs};
 
 /// For how long a process that knows of changes of its own goes on without a look for those of others.
 const LOOK_INTERVAL_MICROS: i64 = 2_000_000;
@@ -97,7 +98,7 @@ pub(super) async fn stamp<B: Backend>(
     let look = look::<B>(&mut *db.reader_by_index().await?).await?;
     memory.note(&look, at);
     if !look.is_any_waiting && look.is_of_its_history {
-        return Ok(Stamped { count: 0, is_full: false, last: look.last, begun: None });
+        return Ok(Stamped { count: 0, is_full: false, last: look.last, begun: None, page: None });
     }
     stamp_waiting(db, memory, 0, limit, at).await
 }
@@ -153,7 +154,9 @@ async fn stamp_waiting<B: Backend>(
             None => batch.stamp_alone::<B>(&mut tx, state.last).await?,
         };
         tx.commit().await?;
-        Stamped { begun, ..stamped }
+        // Who waits in an epoch that is over has to learn of the new one.
+        let page = stamped.page.filter(|_| begun.is_none());
+        Stamped { begun, page, ..stamped }
     };
     if stamped.is_full {
         memory.floor.store(0, Ordering::Relaxed);
@@ -179,13 +182,19 @@ const WAITING: &str = "from feed_queue where change_id >= $2 \
         where $2 > 0 and waiting.change_id >= $2 and late.change_id < $2) \
     order by change_id limit $3";
 
+/// So many orders are few: they are told with the stamp, if each is small, so that nobody reads them. What
+/// more of them take to be fetched would keep the sequencer from its work.
+const FEW: i64 = 16;
+/// The document of a small order takes at most so many bytes.
+const SMALL: usize = 8 * 1024;
+
 /// The runs of a table `picked` of waiting changes: each with its first change, the place of that one among
 /// all that get a number, from 1, and how many they are. Of changes of one order only the last one gets a
 /// number: the others have left the feed by then.
 ///
 /// The ids and the places of a run rise together, so their difference is the same in all of it.
 const RUNS: &str = "placed as ( \
-      select change_id, row_number() over (order by change_id) as place from picked \
+      select change_id, number, row_number() over (order by change_id) as place from picked \
       where change_id not in ( \
         select previous_change_id from picked where previous_change_id is not null)), \
     runs as ( \
@@ -211,13 +220,13 @@ impl Batch {
         }
         let sql = format!(
             "with state as materialized ( \
-               select last_sequence_nr, history = {} as is_of_its_history \
+               select *, history = {} as is_of_its_history \
                from feed_state where id = 1{}), \
              picked as ( \
                delete from feed_queue where ctid = any(array( \
                  select ctid {WAITING})) \
                  and (select is_of_its_history from state) \
-               returning change_id, previous_change_id), \
+               returning change_id, number, previous_change_id), \
              replaced as ( \
                delete from feed_changes using picked \
                where feed_changes.change_id = previous_change_id), \
@@ -235,19 +244,26 @@ impl Batch {
              saved as ( \
                update feed_state set last_sequence_nr = last_sequence_nr + count, last_tick_at = $1 \
                from given where id = 1 and count > 0{}) \
-             select last_sequence_nr as before, coalesce(is_of_its_history, false) as is_of_its_history, \
-               count, taken \
-             from state, given",
+             select feed_id, epoch, last_sequence_nr, last_tick_at, \
+               coalesce(is_of_its_history, false) as is_of_its_history, count, taken, \
+               last_sequence_nr + place as place, document \
+             from state cross join given left join lateral ( \
+               select place, document from placed join feed_documents using (number, change_id) \
+               where count <= {FEW} and octet_length(document) <= {SMALL} limit {FEW}) as few on true",
             B::HISTORY,
             B::FOR_UPDATE,
             B::telling(CHANNEL, "last_sequence_nr"),
         );
         let statement = query::<B>(AssertSqlSafe(sql)).bind(self.at.micros());
-        let row = statement.bind(self.floor).bind(self.limit).fetch_one(conn).await?;
-        let (before, count): (i64, i64) = (row.get("before")?, row.get("count")?);
-        let is_full = row.get::<i64>("taken")? >= self.limit;
-        let stamped = Stamped { count, is_full, last: SequenceNr(before + count), begun: None };
-        Ok(row.get::<bool>("is_of_its_history")?.then_some(stamped))
+        let rows = statement.bind(self.floor).bind(self.limit).fetch_all(conn).await?;
+        let first =
+            rows.first().ok_or_else(|| Error::Damaged("no state of the feed".to_owned()))?;
+        let (before, count) = (epochs::read_state(first)?, first.get::<i64>("count")?);
+        let last = SequenceNr(before.last.0 + count);
+        let is_full = first.get::<i64>("taken")? >= self.limit;
+        let page = page_of(&rows, before.identity, last, count)?;
+        let stamped = Stamped { count, is_full, last, begun: None, page };
+        Ok(first.get::<bool>("is_of_its_history")?.then_some(stamped))
     }
 
     /// The same in steps, behind `last`, of a transaction that is the only one to write.
@@ -256,7 +272,7 @@ impl Batch {
         conn: &mut B::Connection,
         last: SequenceNr,
     ) -> Result<Stamped> {
-        let picked = format!("select change_id, previous_change_id {WAITING}");
+        let picked = format!("select change_id, number, previous_change_id {WAITING}");
         let bound = |sql: String| {
             let query = query::<B>(AssertSqlSafe(sql)).bind(self.at.micros());
             query.bind(self.floor).bind(self.limit)
@@ -284,8 +300,35 @@ impl Batch {
             save.execute_exactly(1, conn).await?;
         }
         let is_full = taken >= self.limit.unsigned_abs();
-        Ok(Stamped { count, is_full, last, begun: None })
+        Ok(Stamped { count, is_full, last, begun: None, page: None })
     }
+}
+
+/// The page of what was stamped, up to number `last`; `None` when not all of the `count` orders came with
+/// their documents.
+fn page_of<B: Backend>(
+    rows: &[Row<B>],
+    identity: FeedIdentity,
+    last: SequenceNr,
+    count: i64,
+) -> Result<Option<Page>> {
+    let mut orders = Vec::new();
+    for row in rows {
+        if let Some(place) = row.get::<Option<i64>>("place")? {
+            orders.push((SequenceNr(place), row.get::<String>("document")?));
+        }
+    }
+    if orders.is_empty() || i64::try_from(orders.len()) != Ok(count) {
+        return Ok(None);
+    }
+    orders.sort_unstable();
+    let mut page = PageWriter::new(identity.clone(), last, usize::MAX);
+    for (place, document) in &orders {
+        page.add(*place, document)?;
+    }
+    let token =
+        ContinuationToken { feed_id: identity.feed_id, epoch: identity.epoch, sequence_nr: last };
+    page.finish(token, false).map(Some)
 }
 
 /// Notes that changes from `first_change_id` on have the numbers from `first` on.

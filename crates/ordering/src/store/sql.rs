@@ -177,4 +177,8 @@ impl<B: Backend> FeedReader for SqlStore<B> {
     ) -> Result<FeedAnswer> {
         feed::page(&self.db, Role::Primary, token, limit, max_bytes).await
     }
+
+    fn is_primary(&self) -> bool {
+        true
+    }
 }

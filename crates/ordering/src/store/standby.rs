@@ -31,4 +31,8 @@ impl FeedReader for Standby {
     ) -> Result<FeedAnswer> {
         feed::page(&self.db, Role::Standby, token, limit, max_bytes).await
     }
+
+    fn is_primary(&self) -> bool {
+        false
+    }
 }

@@ -219,6 +219,10 @@ impl FeedReader for Watched {
         }
         self.feed.feed_page(token, limit, max_bytes).await
     }
+
+    fn is_primary(&self) -> bool {
+        self.feed.is_primary()
+    }
 }
 
 /// The same service, and what reads its pages.
@@ -248,6 +252,36 @@ async fn many_who_wait_cost_one_read_a_page(app: App) {
         assert_eq!(app.get("/feed/v1/orders").await.page().orders.len(), 1);
         assert_eq!(reader.reads.load(Ordering::Relaxed), reads);
     }
+}
+
+/// The sequencer has told it to all who wait at the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_just_stamped_is_not_read() {
+    let app = App::postgres().await;
+    app.confirmed().await;
+    app.tick().await;
+    let end = app.get("/feed/v1/orders").await.page().continuation_token;
+    let (app, reader) = watched(&app);
+    let reads = || reader.reads.load(Ordering::Relaxed);
+    let mut waiting: Vec<_> = ["", "", "&limit=2", "&limit=1"]
+        .map(|limit| wait_after(&app, &format!("{end}{limit}")))
+        .into();
+    for waiting in &mut waiting {
+        still_waits(waiting).await;
+    }
+    let looked = reads();
+    let numbers = [app.confirmed().await.number, app.confirmed().await.number];
+    app.tick().await;
+    assert_eq!(arrived(waiting.pop().unwrap()).await, [numbers[0]], "no more than it wants");
+    for waiting in waiting {
+        assert_eq!(arrived(waiting).await, numbers);
+    }
+    assert_eq!(reads(), looked + 1, "for the one that wants less");
+
+    // Who comes later, when anything may have happened, has it read.
+    app.state.news.look();
+    assert_eq!(arrived(wait_after(&app, &end.to_string())).await, numbers);
+    assert_eq!(reads(), looked + 2);
 }
 
 /// A page that others follow is not kept: those who wait for it share it while it is read.

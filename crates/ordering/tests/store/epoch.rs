@@ -117,7 +117,9 @@ async fn assert_begins(fixture: Fixture, reason: EpochReason) {
     let stamped = fixture.store.stamp(ALL, at(7)).await.unwrap();
     let epoch = Epoch(at(7).millis());
     let begun = Some(Begun { replaced: before, epoch, reason });
-    assert_eq!(stamped, Stamped { count: 1, is_full: false, last: SequenceNr(2), begun });
+    let last = SequenceNr(2);
+    // Who waits has to learn of the epoch, and gets no page of it.
+    assert_eq!(stamped, Stamped { count: 1, is_full: false, last, begun, page: None });
     assert_eq!(fixture.store.identity().await.unwrap().epoch, epoch);
     assert_eq!(fixture.store.stamp(ALL, at(8)).await.unwrap().begun, None);
     assert_eq!(fixture.store.epochs(1).await.unwrap()[0].reason, reason);

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::feed::{ContinuationToken, FeedIdentity, SequenceNr};
 use contract::time::Timestamp;
-use ordering::store::{Stamped, Store};
+use ordering::store::{FeedAnswer, Stamped, Store};
 use testkit::wait;
 
 use crate::fixture::{
@@ -16,6 +17,7 @@ on_both_databases! {
     a_batch_leaves_the_rest_for_the_next,
     an_order_changed_while_it_waits_gets_one_number,
     an_order_changed_before_each_batch_has_its_turn,
+    few_orders_are_told_with_their_stamp,
     runs_of_changes_are_continued,
     runs_without_changes_are_forgotten,
     the_newest_order_changed_again_gets_a_newer_number,
@@ -92,6 +94,58 @@ async fn an_order_changed_before_each_batch_has_its_turn(fixture: Fixture) {
         assert_eq!(fixture.store.stamp(1, when).await.unwrap().count, 1);
         assert_eq!(fixture.feed().await, feed);
     }
+}
+
+/// Just as whoever asks for them reads them. Not many, nor large ones.
+async fn few_orders_are_told_with_their_stamp(fixture: Fixture) {
+    fixture.customer().await;
+    let hot = fixture.confirmed().await.number;
+    let mut last = tells_page(&fixture, SequenceNr::BEGINNING, ALL, true).await;
+    fixture.confirmed().await;
+    fixture.replace(hot, &bolts(), at(4)).await;
+    fixture.replace(hot, &bolts(), at(5)).await;
+    last = tells_page(&fixture, last, ALL, true).await;
+    assert_eq!(last, SequenceNr(3));
+    // Of a batch that leaves some for the next, too.
+    fixture.confirmed().await;
+    fixture.confirmed().await;
+    for _ in 0..2 {
+        last = tells_page(&fixture, last, 1, true).await;
+    }
+    // What an order says by now belongs to a change that waits for the next batch.
+    fixture.replace(hot, &bolts(), at(6)).await;
+    fixture.replace(hot, &bolts(), at(7)).await;
+    for is_told in [false, true] {
+        last = tells_page(&fixture, last, 1, is_told).await;
+    }
+    for count in [16, 17] {
+        for _ in 0..count {
+            fixture.confirmed().await;
+        }
+        last = tells_page(&fixture, last, ALL, count == 16).await;
+    }
+    let mut large = bolts();
+    large.lines = vec![large.lines[0].clone(); 200];
+    fixture.replace(hot, &large, at(8)).await;
+    tells_page(&fixture, last, ALL, false).await;
+    assert_eq!(fixture.store.stamp(ALL, at(11)).await.unwrap().page, None, "nothing was stamped");
+}
+
+/// Stamps, and asserts that what is behind `last` is told with it, or that nothing is; the newest number.
+async fn tells_page(fixture: &Fixture, last: SequenceNr, limit: i64, is_told: bool) -> SequenceNr {
+    let stamped = fixture.store.stamp(limit, at(10)).await.unwrap();
+    let FeedIdentity { feed_id, epoch } = fixture.store.identity().await.unwrap();
+    let token = ContinuationToken { feed_id, epoch, sequence_nr: last };
+    let page = fixture.store.feed_page(Some(&token), ALL, ANY_SIZE).await.unwrap();
+    assert!(stamped.count > 0);
+    match stamped.page {
+        Some(told) => {
+            assert!(is_told);
+            assert_eq!(FeedAnswer::Page(told), page);
+        }
+        None => assert!(!is_told || !fixture.is_postgres(), "{stamped:?}"),
+    }
+    stamped.last
 }
 
 /// One row for all of them; another one where a change in between is not there yet, or has gone.

@@ -236,4 +236,8 @@ impl FeedReader for OrderingStore {
         }
         Ok(answer)
     }
+
+    fn is_primary(&self) -> bool {
+        true
+    }
 }
