@@ -1,14 +1,18 @@
 //! Background tasks, signals, and a stop that drains what is in flight.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::time::Duration;
 
-use axum::Router;
+use axum::ServiceExt;
+use axum::extract::Request;
+use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 
 use crate::telemetry;
 
@@ -86,15 +90,21 @@ impl Lifecycle {
         self.tasks.spawn(async move { (name, task.await) });
     }
 
-    /// Serves `router` on a listener that is bound already, and logs its address.
-    pub fn serve(&mut self, name: &'static str, listener: TcpListener, router: Router) {
+    /// Serves `service` on a listener that is bound already, and logs its address.
+    pub fn serve<S>(&mut self, name: &'static str, listener: TcpListener, service: S)
+    where
+        S: Service<Request, Response = Response, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send,
+    {
         match listener.local_addr() {
             Ok(addr) => tracing::info!(service = name, "listening addr={addr}"),
             Err(error) => tracing::warn!(service = name, %error, "listening on an unknown address"),
         }
         let stop = self.shutdown.clone().cancelled_owned();
         self.spawn(name, async move {
-            axum::serve(listener, router).with_graceful_shutdown(stop).into_future().await?;
+            let service = ServiceExt::<Request>::into_make_service(service);
+            axum::serve(listener, service).with_graceful_shutdown(stop).into_future().await?;
             Ok(())
         });
     }

@@ -27,7 +27,7 @@ use super::site::{self, Common};
 pub struct Tried;
 
 /// What is answered past the routes.
-pub trait Shortcut: Clone + Send + Sync + 'static {
+pub trait Shortcut: Send + Sync + 'static {
     /// The route that would answer it, for the metrics.
     const ROUTE: &'static str;
 
@@ -39,12 +39,25 @@ pub trait Shortcut: Clone + Send + Sync + 'static {
     ) -> Option<impl Future<Output = Option<Response>> + Send + 'static>;
 }
 
-/// The service with its shortcut.
-#[derive(Clone)]
-pub(super) struct Front<S> {
-    pub(super) common: Arc<Common>,
-    pub(super) shortcut: S,
-    pub(super) routes: Router,
+/// The service with its shortcut. Behind one pointer, because it is copied with each request.
+pub struct Front<S>(Arc<Parts<S>>);
+
+struct Parts<S> {
+    common: Arc<Common>,
+    shortcut: S,
+    routes: Router,
+}
+
+impl<S> Front<S> {
+    pub(super) fn new(common: Arc<Common>, shortcut: S, routes: Router) -> Self {
+        Self(Arc::new(Parts { common, shortcut, routes }))
+    }
+}
+
+impl<S> Clone for Front<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
 }
 
 impl<S: Shortcut> Service<Request> for Front<S> {
@@ -58,10 +71,11 @@ impl<S: Shortcut> Service<Request> for Front<S> {
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let taken = is_plain(&request).then(|| self.shortcut.take(&request)).flatten();
-        let Some(answer) = taken else { return Box::pin(self.routes.call(request)) };
-        let (common, mut routes) = (Arc::clone(&self.common), self.routes.clone());
+        let taken = is_plain(&request).then(|| self.0.shortcut.take(&request)).flatten();
+        let Some(answer) = taken else { return Box::pin(self.0.routes.clone().call(request)) };
+        let front = self.clone();
         Box::pin(async move {
+            let Parts { common, routes, .. } = &*front.0;
             // What panics here does so again there, where it is told of.
             let in_flight = common.enter();
             let started = common.site.clock.now();
@@ -69,7 +83,7 @@ impl<S: Shortcut> Service<Request> for Front<S> {
             drop(in_flight);
             let Ok(Some(mut response)) = answer else {
                 request.extensions_mut().insert(Tried);
-                return routes.call(request).await;
+                return routes.clone().call(request).await;
             };
             common.measure(request.method(), S::ROUTE, response.status(), started);
             let (_, id) = common.request_id(request.headers(), started);

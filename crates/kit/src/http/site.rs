@@ -60,10 +60,10 @@ impl Site {
     }
 
     /// The same, where `shortcut` answers what it can past the routes and most of what surrounds them.
-    pub fn wrap_behind(self, shortcut: impl Shortcut, routes: Router) -> Router {
+    pub fn wrap_behind<S: Shortcut>(self, shortcut: S, routes: Router) -> Front<S> {
         let common = self.common();
         let routes = Arc::clone(&common).wrap(routes);
-        Router::new().fallback_service(Front { common, shortcut, routes })
+        Front::new(common, shortcut, routes)
     }
 
     fn common(self) -> Arc<Common> {

@@ -16,7 +16,7 @@ use contract::feed::DEFAULT_PAGE_LIMIT;
 use futures_util::FutureExt as _;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::AppState;
 use super::feed::read;
@@ -30,15 +30,22 @@ const AT_ONCE: usize = 16;
 /// Who waits at the end of the feed, in the order in which they came, but for those who come while the
 /// line is being walked: whoever has nothing to wait for yet then comes behind them.
 #[derive(Clone, Debug, Default)]
-pub struct Line(Arc<Places>);
+pub struct Line(Arc<Shared>);
 
 #[derive(Debug, Default)]
-struct Places {
-    waiting: Mutex<VecDeque<Place>>,
+struct Shared {
+    waiting: Mutex<Waiting>,
     /// Rung when the line has to be walked though there is no news.
     bell: Notify,
     /// Whether pages are being handed out.
     is_moving: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    places: VecDeque<Place>,
+    /// The service stops, and nobody comes who hands anything out.
+    is_closed: bool,
 }
 
 /// One who waits.
@@ -60,18 +67,13 @@ pub(super) async fn wait(state: &AppState, wanted: &Wanted, patience: Duration) 
         // Whoever asks for the newest while others are being served comes behind them.
         let has_news = !answer.is_empty_page();
         let may_go = has_news && !(state.line.is_moving() && answer.is_worth_keeping());
-        if may_go || Instant::now() >= deadline {
+        if may_go || state.shutdown.is_cancelled() || Instant::now() >= deadline {
             return Ok(answer);
         }
         let seen = (!has_news).then_some(generation);
-        tokio::select! {
-            () = state.shutdown.cancelled() => return Ok(answer),
-            handed = state.line.join(state, wanted, seen) => {
-                if let Ok(answer) = handed {
-                    return Ok(answer);
-                }
-            }
-            () = sleep_until(deadline) => {}
+        let handed = state.line.join(state, wanted, seen);
+        if let Ok(Ok(answer)) = timeout_at(deadline, handed).await {
+            return Ok(answer);
         }
     }
 }
@@ -95,16 +97,17 @@ pub async fn hand_out(state: AppState) {
         // Before the line is walked: what is stamped from here on either is seen or wakes.
         news.mark_unchanged();
         if state.shutdown.run_until_cancelled(state.line.walk(&state)).await.is_none() {
-            return;
+            break;
         }
         let next_look = state.news.since() + state.sequencer_interval;
         tokio::select! {
-            () = state.shutdown.cancelled() => return,
+            () = state.shutdown.cancelled() => break,
             _ = news.changed() => {}
             () = state.line.0.bell.notified() => {}
-            () = sleep_until(next_look), if !state.line.lock().is_empty() => {}
+            () = sleep_until(next_look), if !state.line.lock().places.is_empty() => {}
         }
     }
+    state.line.close();
 }
 
 impl Line {
@@ -118,8 +121,10 @@ impl Line {
         let (answer, handed) = oneshot::channel();
         let is_first = {
             let mut waiting = self.lock();
-            waiting.push_back(Place { wanted: wanted.clone(), seen, answer });
-            waiting.len() == 1
+            if !waiting.is_closed {
+                waiting.places.push_back(Place { wanted: wanted.clone(), seen, answer });
+            }
+            waiting.places.len() == 1
         };
         // Who came while the line was being walked may not have been seen; who is the first, starts the
         // looks at intervals.
@@ -137,7 +142,7 @@ impl Line {
     async fn walk(&self, state: &AppState) {
         self.0.is_moving.store(true, Ordering::Relaxed);
         let mut served = 0;
-        let places = self.lock().len();
+        let places = self.lock().places.len();
         for _ in 0..places {
             let Some(place) = self.next() else { break };
             if self.serve(state, place).await {
@@ -162,25 +167,32 @@ impl Line {
                 Ok(Ok(answer)) => {
                     if !answer.is_worth_keeping() {
                         // It would be read again for each of the others: together they share it.
-                        self.lock().retain(|other| other.wanted != place.wanted);
+                        self.lock().places.retain(|other| other.wanted != place.wanted);
                     }
                     return place.answer.send(answer).is_ok();
                 }
                 // Each by itself, and together, rather than one after the other.
                 Ok(Err(_)) | Err(_) => {
-                    self.lock().clear();
+                    self.lock().places.clear();
                     return false;
                 }
             }
         }
-        self.lock().push_back(place);
+        self.lock().places.push_back(place);
         false
+    }
+
+    /// Lets everybody look for themselves, who then see that the service stops.
+    fn close(&self) {
+        let mut waiting = self.lock();
+        waiting.is_closed = true;
+        waiting.places.clear();
     }
 
     /// The first whose caller is still there.
     fn next(&self) -> Option<Place> {
         let mut waiting = self.lock();
-        while let Some(place) = waiting.pop_front() {
+        while let Some(place) = waiting.places.pop_front() {
             if !place.answer.is_closed() {
                 return Some(place);
             }
@@ -188,7 +200,7 @@ impl Line {
         None
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Place>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,12 +13,11 @@ mod waiting;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
 use contract::time::Timestamp;
 use kit::clock::SharedClock;
 use kit::http::health::{Heartbeat, Reasons};
 use kit::http::site::Site;
-use kit::http::{assets, auth, docs, health};
+use kit::http::{assets, auth, docs, health, shortcut};
 use kit::random::Random;
 use kit::settings::Secret;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +26,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use self::head::Head;
 pub use self::line::{Line, hand_out};
-use self::waiting::Waiting;
+pub use self::waiting::Waiting;
 use crate::news::News;
 use crate::sequencer::Bell;
 use crate::store::{FeedReader, Store};
@@ -100,8 +99,11 @@ impl LastStale {
     }
 }
 
+/// The service over HTTP.
+pub type Front = shortcut::Front<Waiting>;
+
 /// All addresses of the service. Feed and API are for callers with the token, when there is one.
-pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
+pub fn router(state: AppState, api_token: Option<Secret>) -> Front {
     let (for_programs, description) = OpenApiRouter::with_openapi(openapi::base())
         .merge(feed::routes())
         .nest("/api/v1", api::routes())
@@ -118,8 +120,7 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
         let state = Arc::clone(&state);
         move || not_ready(Arc::clone(&state))
     };
-    let shortcut =
-        Waiting { state: Arc::clone(&state), api_token: api_token.clone().map(Arc::new) };
+    let shortcut = Waiting { state: Arc::clone(&state), api_token: api_token.clone() };
     let routes = auth::require_token(for_programs, api_token)
         .merge(pages::routes())
         .merge(docs::routes(&description, site.frame))

@@ -17,11 +17,10 @@ use super::head::Answer;
 use super::line;
 
 /// Waits for the page behind a token, and sends it.
-#[derive(Clone)]
-pub(super) struct Waiting {
+pub struct Waiting {
     pub(super) state: AppState,
     /// What callers have to show, when there is one.
-    pub(super) api_token: Option<Arc<Secret>>,
+    pub(super) api_token: Option<Secret>,
 }
 
 impl Shortcut for Waiting {

@@ -1,12 +1,13 @@
 //! The service on a database of its own, and requests to it.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::Response;
 use contract::feed::{FeedOrder, FeedPage, FeedStatus};
 use contract::order::Order;
 use contract::problem::{MEDIA_TYPE, Problem, ProblemCode};
@@ -14,13 +15,13 @@ use contract::time::Timestamp;
 use kit::clock::{Clock, ManualClock};
 use kit::db::DatabaseUrl;
 use kit::random::Random;
-use ordering::http::{self, AppState, Head, LastStale, Limits, Line, hand_out, router};
+use ordering::http::{self, AppState, Front, Head, LastStale, Limits, Line, hand_out, router};
 use ordering::sequencer::Sequencer;
 use ordering::store::{FeedReader, Store, open};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
 /// Makes each case, a function that takes an [`App`], a test on each database.
 macro_rules! on_both_databases {
@@ -51,7 +52,7 @@ pub(crate) const LIMITS: Limits =
 /// The service without a listener.
 #[derive(Clone)]
 pub(crate) struct App {
-    router: Router,
+    router: Front,
     pub(crate) state: AppState,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<ManualClock>,
@@ -211,8 +212,11 @@ impl Ask {
         Self(Request::builder().method(method).uri(path).body(Body::empty()).unwrap())
     }
 
-    pub(crate) async fn send_to(self, router: Router) -> Answer {
-        let (parts, body) = router.oneshot(self.0).await.unwrap().into_parts();
+    pub(crate) async fn send_to<S>(self, service: S) -> Answer
+    where
+        S: Service<Request<Body>, Response = Response, Error = Infallible>,
+    {
+        let (parts, body) = service.oneshot(self.0).await.unwrap().into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         Answer { status: parts.status, headers: parts.headers, body }
     }
