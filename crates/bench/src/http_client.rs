@@ -1,17 +1,23 @@
 //! As little of an HTTP/1.1 client as reads pages over one connection that is kept: a thousand of
 //! them are to cost less than the service that they ask.
 
-use std::io::{Error, ErrorKind, Result};
+use std::io::{Error, ErrorKind, Result, Write as _};
 use std::str;
 
 use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// A connection, and what was read of it and not used yet.
+/// A connection. What it sends and reads stays in the same memory from one answer to the next.
 pub(crate) struct Connection<S> {
     stream: S,
+    request: Vec<u8>,
+    /// What was read, and not used yet but for the answer that was given out last.
     read: Vec<u8>,
+    /// How much of it that answer takes.
+    used: usize,
+    /// The body of an answer that came in chunks.
+    body: Vec<u8>,
 }
 
 /// How long a body is.
@@ -36,64 +42,72 @@ impl Connection<TcpStream> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Over a stream that nothing was sent on yet.
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, read: Vec::new() }
+        // Room for a small answer, or it would be read in many pieces.
+        let read = Vec::with_capacity(4096);
+        Self { stream, request: Vec::new(), read, used: 0, body: Vec::new() }
     }
 
     /// What is at `path`.
     ///
     /// # Errors
     /// When it is not answered with 200, or not in a form that is known here.
-    pub(crate) async fn get(&mut self, path: &str) -> Result<Vec<u8>> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        self.stream.write_all(request.as_bytes()).await?;
+    pub(crate) async fn get(&mut self, path: &str) -> Result<&[u8]> {
+        self.read.drain(..self.used);
+        self.used = 0;
+        self.request.clear();
+        write!(self.request, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        self.stream.write_all(&self.request).await?;
         let end = self.until(b"\r\n\r\n").await?;
-        let head: Vec<u8> = self.read.drain(..end).collect();
-        match length(&head)? {
+        let length = length(&self.read[..end])?;
+        self.used = end;
+        match length {
             Length::Bytes(count) => self.take(count).await,
             Length::Chunked => self.chunks().await,
         }
     }
 
-    async fn chunks(&mut self) -> Result<Vec<u8>> {
-        let mut body = Vec::new();
+    async fn chunks(&mut self) -> Result<&[u8]> {
+        self.body.clear();
         loop {
-            let end = self.until(b"\r\n").await?;
-            let size: Vec<u8> = self.read.drain(..end).collect();
-            let size = str::from_utf8(&size)
+            let (begin, end) = (self.used, self.until(b"\r\n").await?);
+            let size = str::from_utf8(&self.read[begin..end])
                 .ok()
                 .and_then(|text| usize::from_str_radix(text.split(';').next()?.trim(), 16).ok());
             let size = size.ok_or_else(|| wrong("a chunk without a size"))?;
+            self.used = end;
             // Behind each chunk, and behind the last one without trailers, the line ends.
-            let chunk = self.take(size + 2).await?;
+            self.take(size + 2).await?;
             if size == 0 {
-                return Ok(body);
+                return Ok(&self.body);
             }
-            body.extend_from_slice(&chunk[..size]);
+            self.body.extend_from_slice(&self.read[end..end + size]);
         }
     }
 
     /// Reads until `mark` is there; the place behind it.
     async fn until(&mut self, mark: &[u8]) -> Result<usize> {
-        let mut searched = 0;
+        let mut searched = self.used;
         loop {
             if let Some(place) = memmem::find(&self.read[searched..], mark) {
                 return Ok(searched + place + mark.len());
             }
-            searched = self.read.len().saturating_sub(mark.len());
+            searched = self.read.len().saturating_sub(mark.len()).max(self.used);
             self.more().await?;
         }
     }
 
-    async fn take(&mut self, count: usize) -> Result<Vec<u8>> {
-        while self.read.len() < count {
+    /// The next so many bytes.
+    async fn take(&mut self, count: usize) -> Result<&[u8]> {
+        let begin = self.used;
+        self.used += count;
+        while self.read.len() < self.used {
             self.more().await?;
         }
-        Ok(self.read.drain(..count).collect())
+        Ok(&self.read[begin..self.used])
     }
 
     async fn more(&mut self) -> Result<()> {
-        // Room for a small answer, or it would be read in many pieces.
-        self.read.reserve(4096);
+        self.read.reserve(1024);
         match self.stream.read_buf(&mut self.read).await? {
             0 => Err(ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),

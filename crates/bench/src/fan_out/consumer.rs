@@ -1,9 +1,10 @@
 //! One of many who wait at the end of the feed.
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use memchr::memmem;
+use memchr::memmem::FinderRev;
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Runtime};
 
@@ -37,12 +38,13 @@ pub(super) async fn consume(
     mut after: i64,
     last: i64,
 ) -> Result<Vec<Arrival>> {
-    let mut arrivals = Vec::new();
+    let (mut arrivals, mut path) = (Vec::new(), String::new());
     while after < last {
-        let path = format!("/feed/v1/orders?after={feed}-{after}&wait=30");
+        path.clear();
+        write!(path, "/feed/v1/orders?after={feed}-{after}&wait=30")?;
         let body = connection.get(&path).await?;
         let at = Instant::now();
-        let through = last_number(&body).ok_or("a page without a continuation token")?;
+        let through = last_number(body).ok_or("a page without a continuation token")?;
         if through > after {
             arrivals.push(Arrival { asked: after, through, at });
         }
@@ -53,8 +55,9 @@ pub(super) async fn consume(
 
 /// The sequence number in the page's token, found without reading the orders.
 fn last_number(page: &[u8]) -> Option<i64> {
-    const NAME: &[u8] = b"\"continuationToken\":\"";
-    let place = memmem::rfind(page, NAME)? + NAME.len();
+    static NAME: LazyLock<FinderRev> =
+        LazyLock::new(|| FinderRev::new(b"\"continuationToken\":\""));
+    let place = NAME.rfind(page)? + NAME.needle().len();
     let token = page[place..].split(|byte| *byte == b'"').next()?;
     let number = token.rsplit(|byte| *byte == b'-').next()?;
     std::str::from_utf8(number).ok()?.parse().ok()
