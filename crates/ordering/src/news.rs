@@ -27,13 +27,23 @@ pub struct Bulletin {
     /// What came last, when the sequencer has told it: as it still is, since nothing else is known to have
     /// happened.
     page: Option<Arc<Page>>,
+    /// How many are stamping in this process: one, as a rule, or none. What the server tells meanwhile is
+    /// most likely what that one is about to tell, with the page.
+    stamping: usize,
+    /// The newest number that the server has told of meanwhile.
+    heard: Option<SequenceNr>,
 }
+
+/// The sequencer is stamping, as long as there is this.
+#[must_use]
+pub struct Stamping<'n>(&'n News);
 
 impl Default for News {
     fn default() -> Self {
         let since = Instant::now();
         let last = SequenceNr::BEGINNING;
-        Self(watch::Sender::new(Bulletin { generation: 0, since, last, page: None }))
+        let (page, stamping, heard) = (None, 0, None);
+        Self(watch::Sender::new(Bulletin { generation: 0, since, last, page, stamping, heard }))
     }
 }
 
@@ -57,9 +67,21 @@ impl News {
         });
     }
 
-    /// Another process has given this number; or this one, which knows it already.
+    /// The sequencer begins to stamp.
+    pub fn stamping(&self) -> Stamping<'_> {
+        self.0.send_if_modified(|bulletin| {
+            bulletin.stamping += 1;
+            false
+        });
+        Stamping(self)
+    }
+
+    /// Another process has given this number; or this one, which knows it already or is about to.
     pub fn heard_of(&self, last: SequenceNr) {
-        self.rise_if(|bulletin| last > bulletin.last, Some(last));
+        self.0.send_if_modified(|bulletin| {
+            bulletin.heard = bulletin.heard.max(Some(last));
+            bulletin.hear()
+        });
     }
 
     /// Anything may have happened.
@@ -106,7 +128,28 @@ impl News {
     }
 }
 
+impl Drop for Stamping<'_> {
+    fn drop(&mut self) {
+        self.0.0.send_if_modified(|bulletin| {
+            bulletin.stamping -= 1;
+            bulletin.hear()
+        });
+    }
+}
+
 impl Bulletin {
+    /// Rises when the server has told of a newer number, unless the sequencer will tell of it.
+    fn hear(&mut self) -> bool {
+        if self.stamping > 0 {
+            return false;
+        }
+        let newer = self.heard.take().filter(|heard| *heard > self.last);
+        if newer.is_some() {
+            self.rise(newer);
+        }
+        newer.is_some()
+    }
+
     fn rise(&mut self, last: Option<SequenceNr>) {
         self.generation += 1;
         self.since = Instant::now();
@@ -172,6 +215,31 @@ mod tests {
         assert!(!is_told(5));
         news.stamped(SequenceNr(6), true, None);
         assert!(!is_told(5));
+    }
+
+    #[test]
+    fn what_is_being_stamped_is_told_by_who_stamps_it() {
+        let news = News::default();
+        let told = || (news.generation(), news.0.borrow().last.0);
+        let stamping = news.stamping();
+        news.heard_of(SequenceNr(5));
+        assert_eq!(told(), (0, 0));
+        news.stamped(SequenceNr(5), false, None);
+        drop(stamping);
+        assert_eq!(told(), (1, 5), "once");
+
+        // Another process stamps as well; and what fails to be stamped here may have been there.
+        let stamping = news.stamping();
+        news.heard_of(SequenceNr(7));
+        news.heard_of(SequenceNr(6));
+        news.stamped(SequenceNr(6), false, None);
+        assert_eq!(told(), (2, 6));
+        drop(stamping);
+        assert_eq!(told(), (3, 7));
+        let stamping = news.stamping();
+        news.heard_of(SequenceNr(8));
+        drop(stamping);
+        assert_eq!(told(), (4, 8));
     }
 
     #[tokio::test]

@@ -85,12 +85,14 @@ impl Sequencer {
     /// When the database fails; then nothing is stamped.
     pub async fn tick(&self) -> db::Result<Stamped> {
         let now = self.clock.now();
+        let stamping = self.news.stamping();
         let mut stamped = self.store.stamp(BATCH, now).await?;
         self.heartbeat.beat();
         if let Some(begun) = &stamped.begun {
             announce(begun);
         }
         self.news.stamped(stamped.last, stamped.begun.is_some(), stamped.page.take());
+        drop(stamping);
         metrics::gauge!("ordering_last_sequence_nr").set(gauge_value(stamped.last.0));
         metrics::counter!("ordering_stamped_orders_total")
             .increment(u64::try_from(stamped.count).unwrap_or(0));

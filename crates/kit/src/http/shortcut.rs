@@ -86,7 +86,7 @@ impl<S: Shortcut> Service<Request> for Front<S> {
                 return routes.clone().call(request).await;
             };
             common.measure(request.method(), S::ROUTE, response.status(), started);
-            let (_, id) = common.request_id(request.headers(), started);
+            let id = common.request_id(request.headers(), started);
             let headers = response.headers_mut();
             headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
             common.sign(headers, id, false);

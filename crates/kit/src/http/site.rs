@@ -103,12 +103,9 @@ impl Common {
         self.measured.enter()
     }
 
-    /// The caller's own id, or a new one; also as a header.
-    pub(super) fn request_id(&self, headers: &HeaderMap, now: Timestamp) -> (String, HeaderValue) {
-        let id = request_id(headers).unwrap_or_else(|| self.site.random.uuid(now));
-        // An id is letters, digits, dots, dashes and underscores, all of which a header may hold.
-        let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));
-        (id, header)
+    /// The caller's own id, or a new one.
+    pub(super) fn request_id(&self, headers: &HeaderMap, now: Timestamp) -> String {
+        request_id(headers).unwrap_or_else(|| self.site.random.uuid(now))
     }
 
     /// Notes that a request was answered; how long it took.
@@ -125,7 +122,9 @@ impl Common {
     }
 
     /// Adds what every answer says.
-    pub(super) fn sign(&self, headers: &mut HeaderMap, id: HeaderValue, is_docs: bool) {
+    pub(super) fn sign(&self, headers: &mut HeaderMap, id: String, is_docs: bool) {
+        // An id is letters, digits, dots, dashes and underscores, all of which a header may hold.
+        let id = HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("invalid"));
         headers.insert(REQUEST_ID, id);
         security_headers(headers, &self.site.form_targets, is_docs);
     }
@@ -170,7 +169,7 @@ where
 /// One request on its way.
 struct Passage {
     common: Arc<Common>,
-    id: HeaderValue,
+    id: String,
     asker: Asker,
     method: Method,
     route: Option<MatchedPath>,
@@ -184,15 +183,14 @@ struct Passage {
 impl Passage {
     fn of(common: Arc<Common>, request: &mut Request) -> Self {
         let started = common.site.clock.now();
-        let (id, id_header) = common.request_id(request.headers(), started);
-        request.headers_mut().insert(REQUEST_ID, id_header.clone());
+        let id = common.request_id(request.headers(), started);
         let method = request.method().clone();
         // Shown as they are: to write each as a literal, quotes and all, takes as long as all the rest.
         let path = request.uri().path();
         let span = tracing::info_span!("request", %method, %path, request.id = %id);
         Self {
-            asker: Asker::new(id, request),
-            id: id_header,
+            asker: Asker::new(id.clone(), request),
+            id,
             route: request.extensions().get::<MatchedPath>().cloned(),
             is_docs: path.starts_with("/docs"),
             method,

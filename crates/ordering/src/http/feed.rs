@@ -1,5 +1,6 @@
 //! The feed: every change of an exposed order, in the order in which the sequencer stamped them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -213,7 +214,7 @@ fn read_checksum_query(params: &Params) -> Result<ChecksumQuery> {
 
 /// What the caller of a page wants.
 pub(super) struct Query {
-    pub(super) page: Wanted,
+    pub(super) page: Arc<Wanted>,
     /// For how long, while there is nothing new.
     pub(super) wait: Duration,
 }
@@ -231,7 +232,7 @@ impl Query {
         violations.into_invalid_request()?;
         // Never negative: the range begins at 0.
         let wait = Duration::from_secs(wait.unsigned_abs());
-        Ok(Self { page: Wanted { after, limit }, wait })
+        Ok(Self { page: Arc::new(Wanted { after, limit }), wait })
     }
 }
 

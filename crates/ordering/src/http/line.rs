@@ -51,7 +51,7 @@ struct Waiting {
 /// One who waits.
 #[derive(Debug)]
 struct Place {
-    wanted: Wanted,
+    wanted: Arc<Wanted>,
     /// The generation of news in which there was nothing new; `None` when there is.
     seen: Option<u64>,
     /// Where the answer goes. Dropped without one: look for yourself.
@@ -59,7 +59,11 @@ struct Place {
 }
 
 /// The page; while it is empty, waits in line until the caller's patience is over.
-pub(super) async fn wait(state: &AppState, wanted: &Wanted, patience: Duration) -> Result<Answer> {
+pub(super) async fn wait(
+    state: &AppState,
+    wanted: &Arc<Wanted>,
+    patience: Duration,
+) -> Result<Answer> {
     let deadline = Instant::now() + patience;
     loop {
         let generation = state.news.current(state.sequencer_interval);
@@ -115,14 +119,14 @@ impl Line {
     fn join(
         &self,
         state: &AppState,
-        wanted: &Wanted,
+        wanted: &Arc<Wanted>,
         seen: Option<u64>,
     ) -> oneshot::Receiver<Answer> {
         let (answer, handed) = oneshot::channel();
         let is_first = {
             let mut waiting = self.lock();
             if !waiting.is_closed {
-                waiting.places.push_back(Place { wanted: wanted.clone(), seen, answer });
+                waiting.places.push_back(Place { wanted: Arc::clone(wanted), seen, answer });
             }
             waiting.places.len() == 1
         };

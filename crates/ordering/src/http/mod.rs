@@ -26,6 +26,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use self::head::Head;
 pub use self::line::{Line, hand_out};
+use self::waiting::Asked;
 pub use self::waiting::Waiting;
 use crate::news::News;
 use crate::sequencer::Bell;
@@ -120,7 +121,11 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Front {
         let state = Arc::clone(&state);
         move || not_ready(Arc::clone(&state))
     };
-    let shortcut = Waiting { state: Arc::clone(&state), api_token: api_token.clone() };
+    let shortcut = Waiting {
+        state: Arc::clone(&state),
+        api_token: api_token.clone(),
+        asked: Asked::default(),
+    };
     let routes = auth::require_token(for_programs, api_token)
         .merge(pages::routes())
         .merge(docs::routes(&description, site.frame))

@@ -1,10 +1,11 @@
 //! Requests that wait at the end of the feed go past the routes: they come by the thousand.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::Request;
-use axum::http::HeaderMap;
 use axum::http::header::IF_NONE_MATCH;
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use kit::http::auth;
 use kit::http::read::Params;
@@ -21,6 +22,31 @@ pub struct Waiting {
     pub(super) state: AppState,
     /// What callers have to show, when there is one.
     pub(super) api_token: Option<Secret>,
+    pub(super) asked: Asked,
+}
+
+/// What was asked last, as it was read: who waits at the end of the feed asks what all others there ask, and
+/// to read it takes as long as to answer it.
+#[derive(Default)]
+pub(super) struct Asked(Mutex<VecDeque<(String, Arc<Query>)>>);
+
+/// While some have got the newest page and others are still to get it, there are a few ends of the feed.
+const ENDS: usize = 4;
+
+impl Asked {
+    /// The query of an address; `None` when it is not one of who waits.
+    fn read(&self, uri: &Uri) -> Option<Arc<Query>> {
+        let text = uri.query()?;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, query)) = known.iter().find(|(known, _)| known == text) {
+            return Some(Arc::clone(query));
+        }
+        let query = Query::read(&Params::of(uri)).ok().filter(|query| !query.wait.is_zero())?;
+        let query = Arc::new(query);
+        known.truncate(ENDS - 1);
+        known.push_front((text.to_owned(), Arc::clone(&query)));
+        Some(query)
+    }
 }
 
 impl Shortcut for Waiting {
@@ -35,10 +61,7 @@ impl Shortcut for Waiting {
         if request.uri().path() != PAGES || !is_known || headers.contains_key(IF_NONE_MATCH) {
             return None;
         }
-        let query = Query::read(&Params::of(request.uri())).ok()?;
-        if query.wait.is_zero() {
-            return None;
-        }
+        let query = self.asked.read(request.uri())?;
         let state = Arc::clone(&self.state);
         Some(async move {
             match line::wait(&state, &query.page, query.wait).await {
