@@ -213,3 +213,24 @@ pub(crate) fn warn_of_the_clock(replaced: Epoch, begun: Epoch) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_rings_lets_the_sequencer_go_first() {
+        let (bell, has_asked) = (Bell::default(), Arc::new(AtomicBool::new(false)));
+        let (heard, asks) = (bell.clone(), Arc::clone(&has_asked));
+        tokio::spawn(async move {
+            heard.0.notified().await;
+            asks.store(true, Ordering::Relaxed);
+        });
+        yield_now().await;
+        assert!(!has_asked.load(Ordering::Relaxed));
+        bell.ring().await;
+        assert!(has_asked.load(Ordering::Relaxed));
+    }
+}

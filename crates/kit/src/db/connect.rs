@@ -365,6 +365,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn writers_who_wait_keep_nobody_else_from_the_database() {
+        let database = testkit::postgres::database().await;
+        let options = postgres_url(&database.url()).unwrap();
+        let db = Db::<Postgres>::connect(&options).await.unwrap();
+        let mut waiting = Vec::new();
+        for _ in 0..WRITERS {
+            waiting.push(db.begin().await.unwrap());
+        }
+        let plans = "show plan_cache_mode";
+        let kept: String = sqlx::query_scalar(plans).fetch_one(&mut *waiting[0]).await.unwrap();
+        assert_eq!(kept, "force_generic_plan");
+        db.writer_by_index().await.unwrap();
+        db.snapshot_by_index().await.unwrap();
+        let mut reader = db.reader().await.unwrap();
+        let made: String = sqlx::query_scalar(plans).fetch_one(&mut *reader).await.unwrap();
+        assert_eq!(made, "auto", "what lists filter by makes a difference");
+    }
+
+    #[tokio::test]
     async fn a_disk_that_was_full_is_written_to_again() {
         let directory = tempfile::tempdir().unwrap();
         let db = Db::<Sqlite>::open(&directory.path().join("test.db")).await.unwrap();
