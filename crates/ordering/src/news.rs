@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::store::Page;
 
 /// Tells that there may be something new. Only hints, from the sequencer of this process, from other
-/// processes, and from the clock: whoever serves those who wait looks.
+/// processes, and from the clock: whoever serves those who wait looks, unless the sequencer has told what it is.
 #[derive(Clone, Debug)]
 pub struct News(watch::Sender<Bulletin>);
 

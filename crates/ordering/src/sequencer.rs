@@ -6,6 +6,7 @@
 //! no smaller one still to come.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use contract::feed::Epoch;
@@ -46,14 +47,23 @@ pub struct Sequencer {
 /// Tells the sequencer that this process has committed a change, so that it need not wait for its
 /// interval. Only a hint: the interval is the guarantee.
 #[derive(Clone, Debug, Default)]
-pub struct Bell(Arc<Notify>);
+pub struct Bell(Arc<Rung>);
+
+#[derive(Debug, Default)]
+struct Rung {
+    rung: Notify,
+    /// Whether the sequencer of this process has begun to listen.
+    is_heard: AtomicBool,
+}
 
 impl Bell {
-    /// A change was committed. The sequencer goes first: while the database stamps what it has asked for,
-    /// the caller goes on, and writes the answer.
+    /// A change was committed. The sequencer, if there is one, goes first: while the database stamps what it
+    /// has asked for, the caller goes on, and writes the answer.
     pub async fn ring(&self) {
-        self.0.notify_one();
-        yield_now().await;
+        self.0.rung.notify_one();
+        if self.0.is_heard.load(Ordering::Relaxed) {
+            yield_now().await;
+        }
     }
 }
 
@@ -126,6 +136,7 @@ impl Sequencer {
     /// Never so far; a loop that ends is a failure of the process.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), BoxError> {
         begin_metrics();
+        self.bell.0.is_heard.store(true, Ordering::Relaxed);
         let mut measuring = interval(MEASURE_INTERVAL);
         measuring.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tidying = interval(TIDY_INTERVAL);
@@ -164,7 +175,7 @@ impl Sequencer {
                 _ = measuring.tick() => self.measure().await,
                 _ = tidying.tick() => self.tidy().await,
                 // An outage is not hurried by more changes.
-                () = self.bell.0.notified(), if !failing => {}
+                () = self.bell.0.rung.notified(), if !failing => {}
                 () = tokio::time::sleep(self.interval) => {}
             }
         }
@@ -216,8 +227,6 @@ pub(crate) fn warn_of_the_clock(replaced: Epoch, begun: Epoch) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use super::*;
 
     #[tokio::test]
@@ -225,7 +234,8 @@ mod tests {
         let (bell, has_asked) = (Bell::default(), Arc::new(AtomicBool::new(false)));
         let (heard, asks) = (bell.clone(), Arc::clone(&has_asked));
         tokio::spawn(async move {
-            heard.0.notified().await;
+            heard.0.is_heard.store(true, Ordering::Relaxed);
+            heard.0.rung.notified().await;
             asks.store(true, Ordering::Relaxed);
         });
         yield_now().await;

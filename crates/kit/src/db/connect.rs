@@ -18,13 +18,11 @@ use super::{Backend, Error, OpenError, Result};
 /// A running transaction; rolled back when it is dropped.
 pub type Transaction<B> = sqlx::Transaction<'static, B>;
 
-/// How many connections a process has to a PostgreSQL database at most in each of three pools, and one more
-/// that listens: four processes fit into the 100 that a server allows by default.
-const READERS: u32 = 6;
-/// Of their own, so that writers who wait for each other keep nobody else from the database.
-const WRITERS: u32 = 8;
-/// For the sequencer and the pull, and for pages of the feed.
-const BY_INDEX_ALONE: u32 = 6;
+/// How many connections a process has to a PostgreSQL database at most, besides the one that listens:
+/// four processes fit into the 100 that a server allows by default.
+const CONNECTIONS: u32 = 14;
+/// How many more that read by index.
+const CONNECTIONS_BY_INDEX: u32 = 6;
 
 /// How long a request waits for a connection before it says that the database is not available.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -122,15 +120,13 @@ impl fmt::Debug for DatabaseUrl {
 ///
 /// SQLite has one connection that writes, so that this process's writers queue in order instead of
 /// competing for the file, and several that read. PostgreSQL has some that read by index alone, which
-/// SQLite does anyway; so do those that write.
+/// SQLite does anyway.
 #[derive(Clone)]
 pub struct Db<B: Backend> {
     readers: Pool<B>,
     writers: Pool<B>,
     index_readers: Pool<B>,
     index_writers: Pool<B>,
-    /// Where statements may change anything in any way they like.
-    migrators: Pool<B>,
 }
 
 impl Db<Sqlite> {
@@ -159,8 +155,7 @@ impl Db<Sqlite> {
         let writers = pool(1).connect_with(options.clone()).await?;
         let readers = pool(8).connect_lazy_with(options);
         let (index_readers, index_writers) = (readers.clone(), writers.clone());
-        let migrators = writers.clone();
-        Ok(Self { readers, writers, index_readers, index_writers, migrators })
+        Ok(Self { readers, writers, index_readers, index_writers })
     }
 }
 
@@ -168,7 +163,7 @@ impl Db<Postgres> {
     /// Connects to the server, which may still be starting.
     pub async fn connect(options: &PgConnectOptions) -> Result<Self> {
         let newest = Newest::default();
-        let pool = Self::pool(READERS, &newest, None);
+        let pool = Self::pool(CONNECTIONS, &newest, None);
         let pool = match pool.clone().connect_with(options.clone()).await {
             // The pool has tried all the while and kept to itself why it failed. Trying once more
             // without it tells, or succeeds at last.
@@ -184,18 +179,16 @@ impl Db<Postgres> {
     /// Connects to the server when it is first asked something: for one that may be away.
     pub fn connect_lazy(options: &PgConnectOptions) -> Self {
         let newest = Newest::default();
-        let pool = Self::pool(READERS, &newest, None).connect_lazy_with(options.clone());
+        let pool = Self::pool(CONNECTIONS, &newest, None).connect_lazy_with(options.clone());
         Self::over(pool, &newest, options)
     }
 
-    /// Over this pool of readers, and two beside it of connections that find their rows by index.
-    fn over(readers: Pool<Postgres>, newest: &Newest, options: &PgConnectOptions) -> Self {
-        let by_index =
-            |size| Self::pool(size, newest, Some(BY_INDEX)).connect_lazy_with(options.clone());
-        let (writers, alone) = (by_index(WRITERS), by_index(BY_INDEX_ALONE));
-        let (index_readers, index_writers) = (alone.clone(), alone);
-        let migrators = readers.clone();
-        Self { readers, writers, index_readers, index_writers, migrators }
+    /// Over this pool, and one beside it of connections that read by index.
+    fn over(pool: Pool<Postgres>, newest: &Newest, options: &PgConnectOptions) -> Self {
+        let by_index = Self::pool(CONNECTIONS_BY_INDEX, newest, Some(BY_INDEX))
+            .connect_lazy_with(options.clone());
+        let (index_readers, index_writers) = (by_index.clone(), by_index);
+        Self { readers: pool.clone(), writers: pool, index_readers, index_writers }
     }
 
     /// A pool of connections on which `setup` was run. A connection that was of use a moment ago is not
@@ -280,8 +273,7 @@ impl<B: Backend> Db<B> {
         self.index_writers.begin_with(B::BEGIN_WRITE).await.map_err(Error::Unavailable)
     }
 
-    /// A transaction that writes. On PostgreSQL its statements find their rows as those of
-    /// [`Db::snapshot_by_index`] do: by their keys.
+    /// A transaction that writes.
     pub async fn begin(&self) -> Result<Transaction<B>> {
         self.writers.begin_with(B::BEGIN_WRITE).await.map_err(Error::Unavailable)
     }
@@ -293,7 +285,7 @@ impl<B: Backend> Db<B> {
         const ATTEMPTS: u32 = 5;
         let mut attempt = 1;
         loop {
-            let mut conn = self.migrators.acquire().await?;
+            let mut conn = self.writers.acquire().await?;
             match migrations.run_direct(None, &mut *conn, false).await {
                 Ok(()) => return Ok(()),
                 Err(error) if attempt >= ATTEMPTS => return Err(Error::Migration(error)),
@@ -362,25 +354,6 @@ mod tests {
             let mut conn = db.reader().await.unwrap();
             sqlx::raw_sql("select 1").execute(&mut *conn).await.unwrap();
         }
-    }
-
-    #[tokio::test]
-    async fn writers_who_wait_keep_nobody_else_from_the_database() {
-        let database = testkit::postgres::database().await;
-        let options = postgres_url(&database.url()).unwrap();
-        let db = Db::<Postgres>::connect(&options).await.unwrap();
-        let mut waiting = Vec::new();
-        for _ in 0..WRITERS {
-            waiting.push(db.begin().await.unwrap());
-        }
-        let plans = "show plan_cache_mode";
-        let kept: String = sqlx::query_scalar(plans).fetch_one(&mut *waiting[0]).await.unwrap();
-        assert_eq!(kept, "force_generic_plan");
-        db.writer_by_index().await.unwrap();
-        db.snapshot_by_index().await.unwrap();
-        let mut reader = db.reader().await.unwrap();
-        let made: String = sqlx::query_scalar(plans).fetch_one(&mut *reader).await.unwrap();
-        assert_eq!(made, "auto", "what lists filter by makes a difference");
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! Pages for requests that wait: what many ask at the same moment is read once.
+//! Pages for requests that wait: what many ask at the same moment is read once, or not at all when the
+//! sequencer has just told it.
 //!
 //! A thousand consumers that wait at the end of the feed all ask for the same page when something new
 //! is there. It is read, written as JSON and hashed once for all of them. A page may be cached, delayed

@@ -44,7 +44,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Waiting {
     places: VecDeque<Place>,
-    /// The service stops, and nobody comes who hands anything out.
+    /// Nobody comes any more who hands anything out: the service stops.
     is_closed: bool,
 }
 
@@ -97,21 +97,30 @@ async fn look(state: &AppState, wanted: &Wanted) -> Result<Answer> {
 /// looked for the interval of the sequencer.
 pub async fn hand_out(state: AppState) {
     let mut news = state.news.subscribe();
+    let _closing = Closing(&state.line);
     loop {
         // Before the line is walked: what is stamped from here on either is seen or wakes.
         news.mark_unchanged();
         if state.shutdown.run_until_cancelled(state.line.walk(&state)).await.is_none() {
-            break;
+            return;
         }
         let next_look = state.news.since() + state.sequencer_interval;
         tokio::select! {
-            () = state.shutdown.cancelled() => break,
+            () = state.shutdown.cancelled() => return,
             _ = news.changed() => {}
             () = state.line.0.bell.notified() => {}
             () = sleep_until(next_look), if !state.line.lock().places.is_empty() => {}
         }
     }
-    state.line.close();
+}
+
+/// Closes the line, however its handing out ends.
+struct Closing<'l>(&'l Line);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Line {

@@ -38,8 +38,9 @@ impl Asked {
     fn read(&self, uri: &Uri) -> Option<Arc<Query>> {
         let text = uri.query()?;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, query)) = known.iter().find(|(known, _)| known == text) {
-            return Some(Arc::clone(query));
+        if let Some(place) = known.iter().position(|(known, _)| known == text) {
+            known.swap(0, place);
+            return Some(Arc::clone(&known[0].1));
         }
         let query = Query::read(&Params::of(uri)).ok().filter(|query| !query.wait.is_zero())?;
         let query = Arc::new(query);

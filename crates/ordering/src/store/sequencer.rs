@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use contract::feed::{ContinuationToken, FeedIdentity, SequenceNr};
 use contract::time::Timestamp;
 use kit::db::{AssertSqlSafe, Backend, Db, Error, Result, Row, query};
+use kit::telemetry;
 
 use super::page::PageWriter;
 use super::{CHANNEL, Page, Stamped, epochs};
@@ -185,8 +186,8 @@ const WAITING: &str = "from feed_queue where change_id >= $2 \
 /// So many orders are few: they are told with the stamp, if each is small, so that nobody reads them. What
 /// more of them take to be fetched would keep the sequencer from its work.
 const FEW: i64 = 16;
-/// The document of a small order takes at most so many bytes.
-const SMALL: usize = 8 * 1024;
+/// The document of a small order takes at most so many bytes: a page of few stays one that is kept.
+const SMALL: usize = 7 * 1024;
 
 /// The runs of a table `picked` of waiting changes: each with its first change, the place of that one among
 /// all that get a number, from 1, and how many they are. Of changes of one order only the last one gets a
@@ -261,7 +262,12 @@ impl Batch {
         let (before, count) = (epochs::read_state(first)?, first.get::<i64>("count")?);
         let last = SequenceNr(before.last.0 + count);
         let is_full = first.get::<i64>("taken")? >= self.limit;
-        let page = page_of(&rows, before.identity, last, count)?;
+        // What was stamped stays so, and whoever reads the page meets what is wrong with it.
+        let page = page_of(&rows, before.identity, last, count).unwrap_or_else(|error| {
+            let error = telemetry::chain(&error);
+            tracing::warn!(error, "what was stamped cannot be told");
+            None
+        });
         let stamped = Stamped { count, is_full, last, begun: None, page };
         Ok(first.get::<bool>("is_of_its_history")?.then_some(stamped))
     }

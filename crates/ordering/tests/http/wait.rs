@@ -203,6 +203,7 @@ struct Watched {
     feed: Arc<dyn FeedReader>,
     reads: AtomicUsize,
     is_away: AtomicBool,
+    is_standby: AtomicBool,
 }
 
 #[async_trait::async_trait]
@@ -221,7 +222,7 @@ impl FeedReader for Watched {
     }
 
     fn is_primary(&self) -> bool {
-        self.feed.is_primary()
+        !self.is_standby.load(Ordering::Relaxed)
     }
 }
 
@@ -231,6 +232,7 @@ fn watched(app: &App) -> (App, Arc<Watched>) {
         feed: app.state.feed.clone(),
         reads: AtomicUsize::default(),
         is_away: AtomicBool::default(),
+        is_standby: AtomicBool::default(),
     });
     (app.reading(Arc::clone(&reader) as _), reader)
 }
@@ -282,6 +284,24 @@ async fn what_was_just_stamped_is_not_read() {
     app.state.news.look();
     assert_eq!(arrived(wait_after(&app, &end.to_string())).await, numbers);
     assert_eq!(reads(), looked + 2);
+}
+
+/// It may not be there yet, and then the next page would not be there either.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_just_stamped_is_read_from_a_standby() {
+    let app = App::postgres().await;
+    app.confirmed().await;
+    app.tick().await;
+    let end = app.get("/feed/v1/orders").await.page().continuation_token;
+    let (app, reader) = watched(&app);
+    reader.is_standby.store(true, Ordering::Relaxed);
+    let mut waiting = wait_after(&app, &end.to_string());
+    still_waits(&mut waiting).await;
+    let looked = reader.reads.load(Ordering::Relaxed);
+    let number = app.confirmed().await.number;
+    app.tick().await;
+    assert_eq!(arrived(waiting).await, [number]);
+    assert_eq!(reader.reads.load(Ordering::Relaxed), looked + 1);
 }
 
 /// A page that others follow is not kept: those who wait for it share it while it is read.

@@ -131,6 +131,18 @@ async fn few_orders_are_told_with_their_stamp(fixture: Fixture) {
     assert_eq!(fixture.store.stamp(ALL, at(11)).await.unwrap().page, None, "nothing was stamped");
 }
 
+/// Whoever reads the page meets the damage; whoever is stamped with it does not wait for its mending.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_damaged_is_stamped_all_the_same() {
+    let fixture = Fixture::postgres().await;
+    fixture.customer().await;
+    fixture.confirmed().await;
+    let mut outsider = fixture.outsider().await;
+    outsider.execute("update feed_documents set document = '{}'").await.unwrap();
+    let stamped = fixture.store.stamp(ALL, at(3)).await.unwrap();
+    assert_eq!((told(&stamped), stamped.page), ((1, 1), None));
+}
+
 /// Stamps, and asserts that what is behind `last` is told with it, or that nothing is; the newest number.
 async fn tells_page(fixture: &Fixture, last: SequenceNr, limit: i64, is_told: bool) -> SequenceNr {
     let stamped = fixture.store.stamp(limit, at(10)).await.unwrap();

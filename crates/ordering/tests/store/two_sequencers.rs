@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use contract::feed::ContinuationToken;
+use contract::feed::{ContinuationToken, FeedPage};
 use kit::http::etag::IfMatch;
 use ordering::order::OrderInput;
-use ordering::store::{OrderFilter, Store};
+use ordering::store::{FeedAnswer, OrderFilter, Store};
 
 use crate::fixture::{ANY_SIZE, Fixture, at, bolts, done, on_both_databases, page_of};
 
@@ -39,10 +39,14 @@ async fn no_number_is_given_twice_and_no_change_is_lost(fixture: Fixture) {
     }
     writing.store(false, Ordering::SeqCst);
 
-    let mut given = 0;
+    let (mut given, mut told) = (0, Vec::new());
     for sequencer in sequencers {
-        given += sequencer.await.unwrap();
+        let (count, pages) = sequencer.await.unwrap();
+        given += count;
+        told.extend(pages);
     }
+    assert_eq!(told.is_empty(), !fixture.is_postgres());
+    follow_told(told);
     let (mut consumer, token) = consumer.await.unwrap();
     read_to_end(&fixture.store, token, &mut consumer).await;
 
@@ -67,16 +71,34 @@ async fn write(store: Arc<dyn Store>, numbers: Vec<i64>) {
     }
 }
 
-/// Stamps while there is writing, then what is left; how many numbers it gave.
-async fn stamp(store: Arc<dyn Store>, writing: Arc<AtomicBool>) -> i64 {
-    let mut given = 0;
+/// Stamps while there is writing, then what is left; how many numbers it gave, and the pages that it told.
+async fn stamp(store: Arc<dyn Store>, writing: Arc<AtomicBool>) -> (i64, Vec<FeedPage>) {
+    let (mut given, mut told) = (0, Vec::new());
     loop {
         let last_round = !writing.load(Ordering::SeqCst);
-        let count = store.stamp(BATCH, at(4)).await.unwrap().count;
-        given += count;
-        if last_round && count == 0 {
-            return given;
+        let stamped = store.stamp(BATCH, at(4)).await.unwrap();
+        given += stamped.count;
+        told.extend(stamped.page.map(|page| page_of(FeedAnswer::Page(page))));
+        if last_round && stamped.count == 0 {
+            return (given, told);
         }
+    }
+}
+
+/// Checks that no page that a stamp told holds a number of another one, and that what an order says only
+/// becomes newer.
+fn follow_told(mut pages: Vec<FeedPage>) {
+    pages.sort_unstable_by_key(|page| page.last_sequence_nr);
+    let (mut last, mut versions) = (0, HashMap::new());
+    for page in pages {
+        assert_eq!(page.continuation_token.sequence_nr, page.last_sequence_nr);
+        for order in page.orders {
+            assert!(order.confirmed_sequence_nr.0 > last, "{} after {last}", order.number);
+            last = order.confirmed_sequence_nr.0;
+            let before = versions.insert(order.number, order.version);
+            assert!(before.is_none_or(|before| before < order.version), "order {}", order.number);
+        }
+        assert_eq!(page.last_sequence_nr.0, last);
     }
 }
 
