@@ -256,14 +256,20 @@ async fn many_who_wait_cost_one_read_a_page(app: App) {
     }
 }
 
-/// The sequencer has told it to all who wait at the end.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_just_stamped_is_not_read() {
+/// A watched service with an order in its feed, and the token behind it.
+async fn at_the_end() -> (App, Arc<Watched>, ContinuationToken) {
     let app = App::postgres().await;
     app.confirmed().await;
     app.tick().await;
     let end = app.get("/feed/v1/orders").await.page().continuation_token;
     let (app, reader) = watched(&app);
+    (app, reader, end)
+}
+
+/// The sequencer has told it to all who wait at the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_just_stamped_is_not_read() {
+    let (app, reader, end) = at_the_end().await;
     let reads = || reader.reads.load(Ordering::Relaxed);
     let mut waiting: Vec<_> = ["", "", "&limit=2", "&limit=1"]
         .map(|limit| wait_after(&app, &format!("{end}{limit}")))
@@ -289,11 +295,7 @@ async fn what_was_just_stamped_is_not_read() {
 /// It may not be there yet, and then the next page would not be there either.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_just_stamped_is_read_from_a_standby() {
-    let app = App::postgres().await;
-    app.confirmed().await;
-    app.tick().await;
-    let end = app.get("/feed/v1/orders").await.page().continuation_token;
-    let (app, reader) = watched(&app);
+    let (app, reader, end) = at_the_end().await;
     reader.is_standby.store(true, Ordering::Relaxed);
     let mut waiting = wait_after(&app, &end.to_string());
     still_waits(&mut waiting).await;
