@@ -86,12 +86,12 @@ impl News {
 
     /// Anything may have happened.
     pub fn look(&self) {
-        self.rise_if(|_| true, None);
+        self.rise_if(|_| true);
     }
 
     /// How often there has been news; once more when nobody has looked for `interval`.
     pub fn current(&self, interval: Duration) -> u64 {
-        self.rise_if(|bulletin| bulletin.since.elapsed() >= interval, None);
+        self.rise_if(|bulletin| bulletin.since.elapsed() >= interval);
         self.generation()
     }
 
@@ -99,7 +99,7 @@ impl News {
     pub fn page_behind(&self, token: &ContinuationToken) -> Option<Arc<Page>> {
         let bulletin = self.0.borrow();
         let page = bulletin.page.as_ref()?;
-        (page.follows(token) && page.last_sequence_nr == bulletin.last).then(|| Arc::clone(page))
+        page.follows(token).then(|| Arc::clone(page))
     }
 
     /// How often there has been news.
@@ -117,11 +117,11 @@ impl News {
         self.0.subscribe()
     }
 
-    fn rise_if(&self, is_news: impl FnOnce(&Bulletin) -> bool, last: Option<SequenceNr>) {
+    fn rise_if(&self, may_have_happened: impl FnOnce(&Bulletin) -> bool) {
         self.0.send_if_modified(|bulletin| {
-            let rises = is_news(bulletin);
+            let rises = may_have_happened(bulletin);
             if rises {
-                bulletin.rise(last);
+                bulletin.rise(None);
             }
             rises
         });
@@ -150,6 +150,7 @@ impl Bulletin {
         newer.is_some()
     }
 
+    /// There is news: of this number, or `None`, of anything.
     fn rise(&mut self, last: Option<SequenceNr>) {
         self.generation += 1;
         self.since = Instant::now();

@@ -34,7 +34,7 @@ pub struct Line(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Queue>,
     /// Rung when the line has to be walked though there is no news.
     bell: Notify,
     /// Whether pages are being handed out.
@@ -42,7 +42,7 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Queue {
     places: VecDeque<Place>,
     /// Nobody comes any more who hands anything out: the service stops.
     is_closed: bool,
@@ -213,7 +213,7 @@ impl Line {
         None
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
