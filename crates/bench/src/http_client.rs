@@ -4,6 +4,7 @@
 use std::io::{Error, ErrorKind, Result, Write as _};
 use std::str;
 
+use httparse::{EMPTY_HEADER, Header, Response};
 use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -117,16 +118,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
 /// What the head says of the body.
 fn length(head: &[u8]) -> Result<Length> {
-    let head = str::from_utf8(head).map_err(|_| wrong("a head that is not text"))?;
-    let mut lines = head.lines();
-    let status = lines.next().unwrap_or_default();
-    if status.split(' ').nth(1) != Some("200") {
-        return Err(wrong(status));
+    let mut fields = [EMPTY_HEADER; 32];
+    let mut response = Response::new(&mut fields);
+    response.parse(head).map_err(|error| wrong(&error.to_string()))?;
+    let Response { code, headers, .. } = response;
+    if code != Some(200) {
+        return Err(wrong(&code.map_or("nothing".into(), |code| code.to_string())));
     }
-    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+    for Header { name, value } in headers {
         if name.eq_ignore_ascii_case("content-length") {
-            let count = value.trim().parse().map_err(|_| wrong(value))?;
-            return Ok(Length::Bytes(count));
+            let count = str::from_utf8(value).ok().and_then(|value| value.trim().parse().ok());
+            return count.map(Length::Bytes).ok_or_else(|| wrong("a length that is no number"));
         }
         if name.eq_ignore_ascii_case("transfer-encoding") {
             return Ok(Length::Chunked);

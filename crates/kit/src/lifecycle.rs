@@ -1,19 +1,16 @@
 //! Background tasks, signals, and a stop that drains what is in flight.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::time::Duration;
 
-use axum::ServiceExt;
-use axum::extract::Request;
-use axum::response::Response;
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::Service;
 
+use crate::http::fast_path::{FastPath, Front};
 use crate::telemetry;
 
 /// How long requests and background tasks may take to finish after a signal.
@@ -91,22 +88,25 @@ impl Lifecycle {
     }
 
     /// Serves `service` on a listener that is bound already, and logs its address.
-    pub fn serve<S>(&mut self, name: &'static str, listener: TcpListener, service: S)
-    where
-        S: Service<Request, Response = Response, Error = Infallible>,
-        S: Clone + Send + Sync + 'static,
-        S::Future: Send,
-    {
-        match listener.local_addr() {
-            Ok(addr) => tracing::info!(service = name, "listening addr={addr}"),
-            Err(error) => tracing::warn!(service = name, %error, "listening on an unknown address"),
-        }
+    pub fn serve(&mut self, name: &'static str, listener: TcpListener, service: Router) {
+        announce(name, &listener);
         let stop = self.shutdown.clone().cancelled_owned();
         self.spawn(name, async move {
-            let service = ServiceExt::<Request>::into_make_service(service);
             axum::serve(listener, service).with_graceful_shutdown(stop).into_future().await?;
             Ok(())
         });
+    }
+
+    /// The same for a service with a fast path.
+    pub fn serve_behind<F: FastPath>(
+        &mut self,
+        name: &'static str,
+        listener: TcpListener,
+        front: Front<F>,
+    ) {
+        announce(name, &listener);
+        let stop = self.shutdown.clone();
+        self.spawn(name, async move { Ok(front.serve(listener, stop).await?) });
     }
 
     /// Waits for SIGTERM, SIGINT or the end of a task; then stops all tasks and lets them finish.
@@ -158,6 +158,13 @@ impl Lifecycle {
             tracing::warn!(seconds = DRAIN_TIMEOUT.as_secs(), "stopping with work still in flight");
         }
         outcome
+    }
+}
+
+fn announce(service: &str, listener: &TcpListener) {
+    match listener.local_addr() {
+        Ok(addr) => tracing::info!(service, "listening addr={addr}"),
+        Err(error) => tracing::warn!(service, %error, "listening on an unknown address"),
     }
 }
 

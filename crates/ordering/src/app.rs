@@ -10,7 +10,7 @@ use kit::random::Random;
 use kit::settings::ListenError;
 use tokio::net::TcpListener;
 
-use crate::http::{App, Head, LastStale, Limits, Line, hand_out, router};
+use crate::http::{App, Head, LastStale, Limits, Line, front, hand_out};
 use crate::sequencer::{Sequencer, warn_of_the_clock};
 use crate::settings::{Command, ServeSettings};
 use crate::store::{self, EpochReason, FeedReader, Store};
@@ -117,7 +117,7 @@ pub async fn serve(
         handing_out.await;
         Ok(())
     });
-    lifecycle.serve("ordering", listener, router(state, settings.api_token));
+    lifecycle.serve_behind("ordering", listener, front(state, settings.api_token));
     Ok(())
 }
 

@@ -4,13 +4,14 @@ use std::future::Future;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
 use billing::pull::Puller;
 use billing::pull::client::FeedClient;
 use billing::settings::SourceSettings;
 use kit::random::Random;
-use ordering::http::{App, Front, Head, LastStale, Limits, Line, router};
+use ordering::http::{App, Head, LastStale, Limits, Line, router};
 use ordering::sequencer::Sequencer;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -64,7 +65,7 @@ pub(crate) struct OrderingProcess {
     pub(crate) life: Life,
     pub(crate) sequencer: Sequencer,
     pub(crate) store: Arc<OrderingStore>,
-    router: Front,
+    router: Router,
 }
 
 impl OrderingProcess {

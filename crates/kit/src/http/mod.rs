@@ -6,6 +6,7 @@ pub mod auth;
 pub mod docs;
 pub mod error_pages;
 pub mod etag;
+pub mod fast_path;
 pub mod frame;
 pub mod health;
 pub mod list;
@@ -14,7 +15,6 @@ pub mod openapi;
 pub mod problem;
 pub mod read;
 pub mod representation;
-pub mod shortcut;
 pub mod site;
 
 mod next_step;

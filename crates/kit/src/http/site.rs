@@ -2,9 +2,9 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
 use contract::problem::{Problem, ProblemCode};
 use contract::time::Timestamp;
+use httpdate::HttpDate;
 use tower::layer::layer_fn;
 use tower::{Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -26,7 +27,7 @@ use tracing::{Instrument, Span};
 use super::frame::Frame;
 use super::measured::{InFlight, Measured};
 use super::problem::{Asker, ProblemResponse, write_body};
-use super::shortcut::{Front, Shortcut};
+use super::fast_path::{FastPath, Front};
 use crate::clock::SharedClock;
 use crate::random::Random;
 
@@ -34,7 +35,7 @@ use crate::random::Random;
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The target of the line in the log that tells of each request.
-pub(super) const LOGGED_AS: &str = module_path!();
+const LOGGED_AS: &str = module_path!();
 
 /// The largest body a service reads, in bytes: an order of 2,000 lines with long descriptions fits.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
@@ -59,15 +60,16 @@ impl Site {
         self.common().wrap(routes)
     }
 
-    /// The same, where `shortcut` answers what it can past the routes and most of what surrounds them.
-    pub fn wrap_behind<S: Shortcut>(self, shortcut: S, routes: Router) -> Front<S> {
+    /// The same, where `fast` answers what it can past the routes and most of what surrounds them.
+    pub fn wrap_behind<F: FastPath>(self, fast: F, routes: Router) -> Front<F> {
         let common = self.common();
         let routes = Arc::clone(&common).wrap(routes);
-        Front::new(common, shortcut, routes)
+        Front::new(common, fast, routes)
     }
 
     fn common(self) -> Arc<Common> {
-        Arc::new(Common { site: self, measured: Measured::new() })
+        let date = Mutex::new((Duration::MAX, Arc::default()));
+        Arc::new(Common { site: self, measured: Measured::new(), date })
     }
 }
 
@@ -75,6 +77,8 @@ impl Site {
 pub(super) struct Common {
     pub(super) site: Site,
     measured: Measured,
+    /// See [`Common::date`].
+    date: Mutex<(Duration, Arc<str>)>,
 }
 
 impl Common {
@@ -126,7 +130,28 @@ impl Common {
         // An id is letters, digits, dots, dashes and underscores, all of which a header may hold.
         let id = HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("invalid"));
         headers.insert(REQUEST_ID, id);
+        self.complete(headers, is_docs);
+    }
+
+    /// The part of it that is the same for all of a kind.
+    pub(super) fn complete(&self, headers: &mut HeaderMap, is_docs: bool) {
         security_headers(headers, &self.site.form_targets, is_docs);
+    }
+
+    /// The second of `now`, as the field `Date` tells it.
+    pub(super) fn date(&self, now: Timestamp) -> Arc<str> {
+        let second = Duration::from_secs(now.micros().unsigned_abs() / 1_000_000);
+        let mut date = self.date.lock().unwrap_or_else(PoisonError::into_inner);
+        if date.0 != second {
+            // It is written once, and not for each of thousands.
+            *date = (second, HttpDate::from(UNIX_EPOCH + second).to_string().into());
+        }
+        Arc::clone(&date.1)
+    }
+
+    /// Whether somebody wants to read of each request in the log.
+    pub(super) fn is_logging() -> bool {
+        tracing::enabled!(target: LOGGED_AS, tracing::Level::DEBUG)
     }
 }
 
@@ -219,8 +244,13 @@ fn millis(duration: Duration) -> u64 {
 /// The caller's own id, when it is short and made of harmless characters.
 fn request_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    is_harmless(id).then(|| id.to_owned())
+}
+
+/// Whether an id is short and made of harmless characters.
+pub(super) fn is_harmless(id: &str) -> bool {
     let harmless = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    ((1..=128).contains(&id.len()) && id.bytes().all(harmless)).then(|| id.to_owned())
+    (1..=128).contains(&id.len()) && id.bytes().all(harmless)
 }
 
 fn security_headers(headers: &mut HeaderMap, form_targets: &str, is_docs: bool) {

@@ -19,7 +19,6 @@ use contract::feed::{
 use contract::problem::ProblemCode;
 use kit::http::etag;
 use kit::http::read::{Params, Violations};
-use kit::http::shortcut::Tried;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
@@ -102,14 +101,14 @@ async fn orders(
     request: Request,
 ) -> Result<Response> {
     // Taken out of the request, of which nothing else is needed: as an argument they would be a copy.
-    let Parts { headers, extensions, .. } = request.into_parts().0;
+    let Parts { headers, .. } = request.into_parts().0;
     naming_the_feed(&state, async {
-        let mut query = Query::read(&params)?;
-        if extensions.get::<Tried>().is_some() {
-            query.wait = Duration::ZERO;
-        }
+        let query = Query::read(&params)?;
         match answer(&state, &query).await? {
-            Answer::Page(page) => Ok(serve(&state, &page, &headers)),
+            Answer::Page(page) => {
+                state.head.pages_served.increment(1);
+                Ok(serve(&page, &headers))
+            }
             Answer::Refused { identity, verdict } => Err(refusal(&state, identity, verdict).await),
         }
     })
@@ -238,7 +237,7 @@ impl Query {
 
 /// The page. Who does not wait gets it read afresh.
 async fn answer(state: &AppState, Query { page, wait }: &Query) -> Result<Answer> {
-    if wait.is_zero() { read(state, page).await } else { line::wait(state, page, *wait).await }
+    if wait.is_zero() { read(state, page).await } else { line::wait(state, page, *wait, None).await }
 }
 
 /// Reads the page from the database.
@@ -250,23 +249,27 @@ pub(super) async fn read(state: &AppState, wanted: &Wanted) -> Result<Answer> {
 }
 
 /// The page as a response, or that the caller knows it already.
-pub(super) fn serve(state: &AppState, page: &ReadyPage, headers: &HeaderMap) -> Response {
-    state.head.pages_served.increment(1);
+fn serve(page: &ReadyPage, headers: &HeaderMap) -> Response {
     let is_known = page.etag.to_str().is_ok_and(|tag| etag::is_known(headers, tag));
     let body = if is_known { Body::empty() } else { Body::from(page.document.clone()) };
     let mut response = Response::new(body);
-    // Room for all that is added on the way out.
-    let mut head = HeaderMap::with_capacity(16);
+    *response.headers_mut() = head_of(page);
     if is_known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-    } else {
-        head.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().remove(CONTENT_TYPE);
     }
+    response
+}
+
+/// What the head of a page says of it.
+pub(super) fn head_of(page: &ReadyPage) -> HeaderMap {
+    // Room for all that is added on the way out.
+    let mut head = HeaderMap::with_capacity(16);
+    head.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     head.insert(ETAG, page.etag.clone());
     head.insert(LINK, page.next.clone());
     head.insert(CACHE_CONTROL, HeaderValue::from_static(NO_CACHE));
-    *response.headers_mut() = head;
-    response
+    head
 }
 
 /// Why a token cannot be continued. History that was lost unannounced is announced first.

@@ -9,16 +9,18 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::body::Bytes;
 use axum::http::HeaderValue;
 use contract::feed::{ContinuationToken, FeedIdentity};
+use kit::http::fast_path::{Exchange, Prepared};
 use kit::telemetry;
 use metrics::Counter;
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
+use super::feed::head_of;
 use crate::feed::Verdict;
 use crate::store::{FeedAnswer, Page};
 
@@ -65,9 +67,16 @@ pub(super) struct ReadyPage {
     /// The page behind it at the moment at which it was read: empty. `None` when there was more, or when
     /// it is empty itself.
     behind: Option<Arc<Self>>,
+    /// The whole answer, once somebody is answered past the routes.
+    prepared: OnceLock<Prepared>,
 }
 
 impl ReadyPage {
+    /// The whole answer, as the routes would give it.
+    pub(super) fn prepared(&self, exchange: &Exchange) -> &Prepared {
+        self.prepared.get_or_init(|| exchange.prepare(head_of(self), self.document.clone()))
+    }
+
     /// The page for a caller who asked for `limit` orders.
     fn of(page: Page, limit: Option<i64>) -> Arc<Self> {
         let is_empty = page.orders == 0;
@@ -85,6 +94,7 @@ impl ReadyPage {
             document: Bytes::from(page.document),
             behind: behind.map(|page| Self::of(page, limit)),
             continuation_token: token,
+            prepared: OnceLock::new(),
         })
     }
 }
@@ -254,6 +264,7 @@ mod tests {
             next: HeaderValue::from_static("<>; rel=\"next\""),
             document: Bytes::from(vec![b' '; bytes]),
             behind: None,
+            prepared: OnceLock::new(),
         }))
     }
 

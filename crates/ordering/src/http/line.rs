@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use contract::feed::DEFAULT_PAGE_LIMIT;
 use futures_util::FutureExt as _;
+use kit::http::fast_path::{Exchange, Reply};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -55,30 +56,81 @@ struct Place {
     /// The generation of news in which there was nothing new; `None` when there is.
     seen: Option<u64>,
     /// Where the answer goes. Dropped without one: look for yourself.
-    answer: oneshot::Sender<Answer>,
+    caller: Caller,
 }
 
-/// The page; while it is empty, waits in line until the caller's patience is over.
+/// To whom an answer goes.
+#[derive(Debug)]
+enum Caller {
+    /// One of the routes.
+    Handler(oneshot::Sender<Answer>),
+    /// A connection, past the routes.
+    Connection(Reply),
+}
+
+impl Caller {
+    /// Whether the answer is on its way.
+    fn send(self, state: &AppState, answer: &Answer) -> bool {
+        match (self, answer) {
+            (Self::Handler(handler), answer) => handler.send(answer.clone()).is_ok(),
+            (Self::Connection(reply), Answer::Page(page)) => {
+                let prepared = page.prepared(reply.exchange());
+                let is_sent = reply.send(prepared);
+                state.head.pages_served.increment(u64::from(is_sent));
+                is_sent
+            }
+            // The routes tell it.
+            (Self::Connection(_), Answer::Refused { .. }) => false,
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Handler(handler) => handler.is_closed(),
+            Self::Connection(reply) => reply.is_closed(),
+        }
+    }
+}
+
+/// The page; while it is empty, waits in line until the caller's patience is over. Whoever comes with an
+/// exchange is answered there when the turn comes, and then gets nothing here.
 pub(super) async fn wait(
     state: &AppState,
     wanted: &Arc<Wanted>,
     patience: Duration,
+    exchange: Option<&Arc<Exchange>>,
 ) -> Result<Answer> {
     let deadline = Instant::now() + patience;
+    let mut is_over = false;
     loop {
         let generation = state.news.current(state.sequencer_interval);
-        let answer = state.head.answer(wanted, generation, || look(state, wanted)).await?;
-        // Whoever asks for the newest while others are being served comes behind them.
-        let has_news = !answer.is_empty_page();
-        let may_go = has_news && !(state.line.is_moving() && answer.is_worth_keeping());
-        if may_go || state.shutdown.is_cancelled() || Instant::now() >= deadline {
+        let mut seen = Some(generation);
+        if is_over || !state.line.ends_with(wanted, generation) {
+            let answer = state.head.answer(wanted, generation, || look(state, wanted)).await?;
+            // Whoever asks for the newest while others are being served comes behind them.
+            let has_news = !answer.is_empty_page();
+            let may_go = has_news && !(state.line.is_moving() && answer.is_worth_keeping());
+            if may_go || is_over {
+                return Ok(answer);
+            }
+            if has_news {
+                seen = None;
+            }
+        }
+        let handed = async {
+            if let Some(exchange) = exchange {
+                state.line.join(state, wanted, seen, Caller::Connection(exchange.reply()));
+                exchange.let_go().await;
+                return None;
+            }
+            let (handler, handed) = oneshot::channel();
+            state.line.join(state, wanted, seen, Caller::Handler(handler));
+            handed.await.ok()
+        };
+        if let Ok(Some(answer)) = timeout_at(deadline, handed).await {
             return Ok(answer);
         }
-        let seen = (!has_news).then_some(generation);
-        let handed = state.line.join(state, wanted, seen);
-        if let Ok(Ok(answer)) = timeout_at(deadline, handed).await {
-            return Ok(answer);
-        }
+        is_over = state.shutdown.is_cancelled() || Instant::now() >= deadline;
     }
 }
 
@@ -124,18 +176,19 @@ impl Drop for Closing<'_> {
 }
 
 impl Line {
+    /// Whether the last in line has seen nothing new behind the same token: nor would the next.
+    fn ends_with(&self, wanted: &Arc<Wanted>, generation: u64) -> bool {
+        self.lock().places.back().is_some_and(|last| {
+            last.seen == Some(generation) && Arc::ptr_eq(&last.wanted, wanted)
+        })
+    }
+
     /// Takes the last place; see [`Place::seen`].
-    fn join(
-        &self,
-        state: &AppState,
-        wanted: &Arc<Wanted>,
-        seen: Option<u64>,
-    ) -> oneshot::Receiver<Answer> {
-        let (answer, handed) = oneshot::channel();
+    fn join(&self, state: &AppState, wanted: &Arc<Wanted>, seen: Option<u64>, caller: Caller) {
         let is_first = {
             let mut waiting = self.lock();
             if !waiting.is_closed {
-                waiting.places.push_back(Place { wanted: Arc::clone(wanted), seen, answer });
+                waiting.places.push_back(Place { wanted: Arc::clone(wanted), seen, caller });
             }
             waiting.places.len() == 1
         };
@@ -144,7 +197,6 @@ impl Line {
         if is_first || seen != Some(state.news.generation()) {
             self.0.bell.notify_one();
         }
-        handed
     }
 
     fn is_moving(&self) -> bool {
@@ -155,10 +207,11 @@ impl Line {
     async fn walk(&self, state: &AppState) {
         self.0.is_moving.store(true, Ordering::Relaxed);
         let mut served = 0;
+        let mut last = None;
         let places = self.lock().places.len();
         for _ in 0..places {
             let Some(place) = self.next() else { break };
-            if self.serve(state, place).await {
+            if self.serve(state, place, &mut last).await {
                 served += 1;
                 if served % AT_ONCE == 0 {
                     yield_now().await;
@@ -169,8 +222,20 @@ impl Line {
     }
 
     /// Whether the first in line was answered. Otherwise there is nothing new, and the place is the last.
-    async fn serve(&self, state: &AppState, mut place: Place) -> bool {
+    /// `last` is what was handed out last.
+    async fn serve(
+        &self,
+        state: &AppState,
+        mut place: Place,
+        last: &mut Option<(u64, Arc<Wanted>, Answer)>,
+    ) -> bool {
         let generation = state.news.current(state.sequencer_interval);
+        if let Some((when, wanted, answer)) = last
+            && *when == generation
+            && Arc::ptr_eq(wanted, &place.wanted)
+        {
+            return place.caller.send(state, answer);
+        }
         if place.seen != Some(generation) {
             let wanted = &place.wanted;
             let looked = state.head.answer(wanted, generation, || look(state, wanted));
@@ -182,7 +247,8 @@ impl Line {
                         // It would be read again for each of the others: together they share it.
                         self.lock().places.retain(|other| other.wanted != place.wanted);
                     }
-                    return place.answer.send(answer).is_ok();
+                    let (_, _, answer) = last.insert((generation, place.wanted, answer));
+                    return place.caller.send(state, answer);
                 }
                 // Each by itself, and together, rather than one after the other.
                 Ok(Err(_)) | Err(_) => {
@@ -206,7 +272,7 @@ impl Line {
     fn next(&self) -> Option<Place> {
         let mut waiting = self.lock();
         while let Some(place) = waiting.places.pop_front() {
-            if !place.answer.is_closed() {
+            if !place.caller.is_gone() {
                 return Some(place);
             }
         }

@@ -13,11 +13,13 @@ mod waiting;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Router;
 use contract::time::Timestamp;
 use kit::clock::SharedClock;
 use kit::http::health::{Heartbeat, Reasons};
 use kit::http::site::Site;
-use kit::http::{assets, auth, docs, health, shortcut};
+use kit::http::fast_path::{FastPath, Front};
+use kit::http::{assets, auth, docs, health};
 use kit::random::Random;
 use kit::settings::Secret;
 use tokio_util::sync::CancellationToken;
@@ -26,8 +28,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use self::head::Head;
 pub use self::line::{Line, hand_out};
-use self::waiting::Asked;
-pub use self::waiting::Waiting;
+use self::waiting::{Asked, Waiting};
 use crate::news::News;
 use crate::sequencer::Bell;
 use crate::store::{FeedReader, Store};
@@ -100,11 +101,25 @@ impl LastStale {
     }
 }
 
-/// The service over HTTP.
-pub type Front = shortcut::Front<Waiting>;
+/// The service over HTTP, with a fast path for who waits.
+pub fn front(state: AppState, api_token: Option<Secret>) -> Front<impl FastPath> {
+    let fast = Waiting {
+        state: Arc::clone(&state),
+        api_token: api_token.clone(),
+        asked: Asked::default(),
+    };
+    let (site, routes) = site(state, api_token);
+    site.wrap_behind(fast, routes)
+}
 
-/// All addresses of the service. Feed and API are for callers with the token, when there is one.
-pub fn router(state: AppState, api_token: Option<Secret>) -> Front {
+/// All addresses of the service.
+pub fn router(state: AppState, api_token: Option<Secret>) -> Router {
+    let (site, routes) = site(state, api_token);
+    site.wrap(routes)
+}
+
+/// Feed and API are for callers with the token, when there is one.
+fn site(state: AppState, api_token: Option<Secret>) -> (Site, Router) {
     let (for_programs, description) = OpenApiRouter::with_openapi(openapi::base())
         .merge(feed::routes())
         .nest("/api/v1", api::routes())
@@ -121,18 +136,13 @@ pub fn router(state: AppState, api_token: Option<Secret>) -> Front {
         let state = Arc::clone(&state);
         move || not_ready(Arc::clone(&state))
     };
-    let shortcut = Waiting {
-        state: Arc::clone(&state),
-        api_token: api_token.clone(),
-        asked: Asked::default(),
-    };
     let routes = auth::require_token(for_programs, api_token)
         .merge(pages::routes())
         .merge(docs::routes(&description, site.frame))
         .merge(health::routes(ready))
         .merge(assets::routes())
         .with_state(state);
-    site.wrap_behind(shortcut, routes)
+    (site, routes)
 }
 
 /// What keeps the service from being ready.

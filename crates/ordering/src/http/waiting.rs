@@ -3,22 +3,18 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::Request;
-use axum::http::header::IF_NONE_MATCH;
-use axum::http::{HeaderMap, Uri};
-use axum::response::Response;
-use kit::http::auth;
+use axum::http::Uri;
+use kit::http::fast_path::{Exchange, FastPath, Prepared, Request};
 use kit::http::read::Params;
-use kit::http::shortcut::Shortcut;
 use kit::settings::Secret;
 
 use super::AppState;
-use super::feed::{PAGES, Query, serve};
+use super::feed::{PAGES, Query};
 use super::head::Answer;
 use super::line;
 
 /// Waits for the page behind a token, and sends it.
-pub struct Waiting {
+pub(super) struct Waiting {
     pub(super) state: AppState,
     /// What callers have to show, when there is one.
     pub(super) api_token: Option<Secret>,
@@ -34,15 +30,15 @@ pub(super) struct Asked(Mutex<VecDeque<(String, Arc<Query>)>>);
 const ENDS: usize = 4;
 
 impl Asked {
-    /// The query of an address; `None` when it is not one of who waits.
-    fn read(&self, uri: &Uri) -> Option<Arc<Query>> {
-        let text = uri.query()?;
+    /// What stands behind the question mark; `None` when it is not of one who waits.
+    fn read(&self, text: &str) -> Option<Arc<Query>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = known.iter().position(|(known, _)| known == text) {
             known.swap(0, place);
             return Some(Arc::clone(&known[0].1));
         }
-        let query = Query::read(&Params::of(uri)).ok().filter(|query| !query.wait.is_zero())?;
+        let uri: Uri = format!("{PAGES}?{text}").parse().ok()?;
+        let query = Query::read(&Params::of(&uri)).ok().filter(|query| !query.wait.is_zero())?;
         let query = Arc::new(query);
         known.truncate(ENDS - 1);
         known.push_front((text.to_owned(), Arc::clone(&query)));
@@ -50,25 +46,26 @@ impl Asked {
     }
 }
 
-impl Shortcut for Waiting {
+impl FastPath for Waiting {
+    type Asked = Arc<Query>;
+
     const ROUTE: &'static str = PAGES;
 
-    fn take(
-        &self,
-        request: &Request,
-    ) -> Option<impl Future<Output = Option<Response>> + Send + 'static> {
-        let headers = request.headers();
-        let is_known = self.api_token.as_ref().is_none_or(|token| auth::presents(headers, token));
-        if request.uri().path() != PAGES || !is_known || headers.contains_key(IF_NONE_MATCH) {
+    fn read(&self, request: &Request<'_>) -> Option<Arc<Query>> {
+        let is_known = self.api_token.as_ref().is_none_or(|token| request.presents(token));
+        if request.path != PAGES || !is_known {
             return None;
         }
-        let query = self.asked.read(request.uri())?;
-        let state = Arc::clone(&self.state);
-        Some(async move {
-            match line::wait(&state, &query.page, query.wait).await {
-                Ok(Answer::Page(page)) => Some(serve(&state, &page, &HeaderMap::new())),
-                Ok(Answer::Refused { .. }) | Err(_) => None,
+        self.asked.read(request.query?)
+    }
+
+    async fn answer(&self, query: Arc<Query>, exchange: &Arc<Exchange>) -> Option<Prepared> {
+        match line::wait(&self.state, &query.page, query.wait, Some(exchange)).await {
+            Ok(Answer::Page(page)) => {
+                self.state.head.pages_served.increment(1);
+                Some(page.prepared(exchange).clone())
             }
-        })
+            Ok(Answer::Refused { .. }) | Err(_) => None,
+        }
     }
 }

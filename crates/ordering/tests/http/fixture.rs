@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -15,7 +16,7 @@ use contract::time::Timestamp;
 use kit::clock::{Clock, ManualClock};
 use kit::db::DatabaseUrl;
 use kit::random::Random;
-use ordering::http::{self, AppState, Front, Head, LastStale, Limits, Line, hand_out, router};
+use ordering::http::{self, AppState, Head, LastStale, Limits, Line, hand_out, router};
 use ordering::sequencer::Sequencer;
 use ordering::store::{FeedReader, Store, open};
 use serde::de::DeserializeOwned;
@@ -52,7 +53,7 @@ pub(crate) const LIMITS: Limits =
 /// The service without a listener.
 #[derive(Clone)]
 pub(crate) struct App {
-    router: Front,
+    router: Router,
     pub(crate) state: AppState,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<ManualClock>,

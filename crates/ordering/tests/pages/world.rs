@@ -12,7 +12,7 @@ use contract::order::Order;
 use contract::time::Timestamp;
 use kit::clock::{Clock, ManualClock, SharedClock};
 use kit::random::Random;
-use ordering::http::{App, Front, Head, LastStale, Limits, Line, hand_out, router};
+use ordering::http::{App, Head, LastStale, Limits, Line, hand_out, router};
 use ordering::order::{Customer, CustomerInput, LineInput, OrderInput};
 use ordering::sequencer::Sequencer;
 use ordering::store::Change;
@@ -37,7 +37,7 @@ pub(crate) struct World {
     pub(crate) sequencer: Sequencer,
     clock: Arc<ManualClock>,
     random: Random,
-    router: Front,
+    router: Router,
     billing_port: u16,
     // Removes the database when the test is over.
     file: TestFile,

@@ -1,0 +1,254 @@
+//! One request and its answer, which may be written from anywhere: by whoever has it, without waking the
+//! task of the connection.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Poll, Waker};
+
+use axum::body::Bytes;
+use axum::http::header::{CONTENT_LENGTH, VARY};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use bytes::Buf;
+use contract::time::Timestamp;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use crate::http::measured::InFlight;
+use crate::http::site::Common;
+
+/// An answer of status 200, ready but for what differs from one caller to the next.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Fields of the head, and the empty line behind it.
+    head: Bytes,
+    document: Bytes,
+}
+
+/// One request and its answer.
+pub struct Exchange {
+    /// Of the connection's task, which is the only one that keeps it for long.
+    connection: Weak<OwnedWriteHalf>,
+    common: Arc<Common>,
+    route: &'static str,
+    id: Option<String>,
+    started: Timestamp,
+    turn: Mutex<Turn>,
+}
+
+struct Turn {
+    state: State,
+    /// Of the connection's task.
+    waker: Option<Waker>,
+    /// Whether that task has nothing else to wait for.
+    is_awaited: bool,
+}
+
+enum State {
+    /// Not answered yet.
+    Open {
+        _in_flight: InFlight,
+        /// Whoever was to answer it did not.
+        was_let_go: bool,
+    },
+    /// The connection had no room for all of the answer.
+    Writing,
+    Answered,
+    /// Nobody waits for an answer from here.
+    Withdrawn,
+}
+
+/// The right to answer. Dropped without an answer, it tells so; see [`Exchange::let_go`].
+pub struct Reply(Arc<Exchange>);
+
+impl Reply {
+    /// Sends the answer, unless there is one already; whether it is on its way.
+    pub fn send(self, answer: &Prepared) -> bool {
+        self.0.send(answer, false)
+    }
+
+    /// Whether nobody waits any more.
+    pub fn is_closed(&self) -> bool {
+        !matches!(self.0.turn().state, State::Open { .. })
+    }
+
+    /// What it answers.
+    pub fn exchange(&self) -> &Exchange {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Reply").field(&self.0.route).finish()
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        let mut turn = self.0.turn();
+        if let State::Open { was_let_go, .. } = &mut turn.state {
+            *was_let_go = true;
+            turn.wake();
+        }
+    }
+}
+
+impl Turn {
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Exchange {
+    pub(super) fn new(
+        connection: &Arc<OwnedWriteHalf>,
+        common: Arc<Common>,
+        route: &'static str,
+        id: Option<&str>,
+    ) -> Arc<Self> {
+        let state = State::Open { _in_flight: common.enter(), was_let_go: false };
+        Arc::new(Self {
+            connection: Arc::downgrade(connection),
+            route,
+            id: id.map(str::to_owned),
+            started: common.site.clock.now(),
+            common,
+            turn: Mutex::new(Turn { state, waker: None, is_awaited: false }),
+        })
+    }
+
+    /// Lets somebody else answer.
+    pub fn reply(self: &Arc<Self>) -> Reply {
+        if let State::Open { was_let_go, .. } = &mut self.turn().state {
+            *was_let_go = false;
+        }
+        Reply(Arc::clone(self))
+    }
+
+    /// Until a [`Reply`] was dropped without an answer.
+    pub async fn let_go(&self) {
+        self.until(|turn| matches!(turn.state, State::Open { was_let_go: true, .. })).await;
+    }
+
+    /// An answer with these fields, and those that all answers have.
+    pub fn prepare(&self, mut fields: HeaderMap, document: Bytes) -> Prepared {
+        fields.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        fields.insert(CONTENT_LENGTH, document.len().into());
+        self.common.complete(&mut fields, false);
+        let mut head = Vec::with_capacity(512);
+        for (name, value) in &fields {
+            head.extend_from_slice(name.as_str().as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(value.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+        head.extend_from_slice(b"\r\n");
+        Prepared { head: head.into(), document }
+    }
+
+    /// See [`Reply::send`]. Behind the last answer the connection is closed.
+    pub(super) fn send(self: &Arc<Self>, answer: &Prepared, is_last: bool) -> bool {
+        // Held while it is written, which waits for nothing: so whoever finds the next request there finds
+        // this one answered.
+        let mut turn = self.turn();
+        if !matches!(turn.state, State::Open { .. }) {
+            return false;
+        }
+        let Some(connection) = self.connection.upgrade() else { return false };
+        let begin = Bytes::from(self.begin(is_last));
+        let mut rest = begin.chain(answer.head.clone()).chain(answer.document.clone());
+        let written = write(&connection, &mut rest);
+        self.common.measure(&Method::GET, self.route, StatusCode::OK, self.started);
+        turn.state = match written {
+            Ok(()) if rest.has_remaining() => {
+                let exchange = Arc::clone(self);
+                tokio::spawn(async move { exchange.finish(connection, rest).await });
+                State::Writing
+            }
+            // What could not be written, the connection's task learns as it reads.
+            Ok(()) | Err(_) => State::Answered,
+        };
+        if turn.is_awaited {
+            turn.wake();
+        }
+        true
+    }
+
+    /// Writes what the connection had no room for.
+    async fn finish(&self, connection: Arc<OwnedWriteHalf>, mut rest: impl Buf) {
+        while rest.has_remaining() {
+            let is_writable = connection.writable().await;
+            if is_writable.and_then(|()| write(&connection, &mut rest)).is_err() {
+                break;
+            }
+        }
+        // Before its task may want to hand it on.
+        drop(connection);
+        let mut turn = self.turn();
+        turn.state = State::Answered;
+        turn.wake();
+    }
+
+    /// What an answer begins with that is only this one's.
+    fn begin(&self, is_last: bool) -> String {
+        let now = self.common.site.clock.now();
+        let id = self.id.clone().unwrap_or_else(|| self.common.site.random.uuid(now));
+        let end = if is_last { "connection: close\r\n" } else { "" };
+        let date = self.common.date(now);
+        ["HTTP/1.1 200 OK\r\ndate: ", &date, "\r\nx-request-id: ", &id, "\r\n", end].concat()
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(self.turn().state, State::Answered)
+    }
+
+    /// Until the whole answer was written.
+    pub(super) async fn answered(&self) {
+        self.until(|turn| {
+            turn.is_awaited = true;
+            matches!(turn.state, State::Answered)
+        })
+        .await;
+    }
+
+    /// Nobody waits for an answer from here any more; false when there is one.
+    pub(super) fn withdraw(&self) -> bool {
+        let mut turn = self.turn();
+        let is_open = matches!(turn.state, State::Open { .. });
+        if is_open {
+            turn.state = State::Withdrawn;
+        }
+        is_open
+    }
+
+    async fn until(&self, mut is_so: impl FnMut(&mut Turn) -> bool) {
+        poll_fn(|context| {
+            let mut turn = self.turn();
+            if is_so(&mut turn) {
+                return Poll::Ready(());
+            }
+            turn.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes what the connection has room for now.
+fn write(connection: &OwnedWriteHalf, rest: &mut impl Buf) -> io::Result<()> {
+    let mut parts = [IoSlice::new(&[]); 4];
+    let count = rest.chunks_vectored(&mut parts);
+    match connection.try_write_vectored(&parts[..count]) {
+        Ok(written) => rest.advance(written),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
