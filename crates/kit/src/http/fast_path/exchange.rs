@@ -51,7 +51,8 @@ enum State {
         /// Whoever was to answer it did not.
         was_let_go: bool,
     },
-    /// The connection had no room for all of the answer.
+    /// Not held as a lock: whoever has read the answer may come back before it is known here that it was
+    /// written.
     Writing,
     Answered,
     /// Nobody waits for an answer from here.
@@ -151,49 +152,53 @@ impl Exchange {
 
     /// See [`Reply::send`]. Behind the last answer the connection is closed.
     pub(super) fn send(self: &Arc<Self>, answer: &Prepared, is_last: bool) -> bool {
-        // Held while it is written, which waits for nothing: so whoever finds the next request there finds
-        // this one answered.
-        let mut turn = self.turn();
-        if !matches!(turn.state, State::Open { .. }) {
-            return false;
-        }
-        let Some(connection) = self.connection.upgrade() else { return false };
-        let begin = Bytes::from(self.begin(is_last));
-        let mut rest = begin.chain(answer.head.clone()).chain(answer.document.clone());
+        let Some(connection) = self.begin() else { return false };
+        let first = Bytes::from(self.first_fields(is_last));
+        let mut rest = first.chain(answer.head.clone()).chain(answer.document.clone());
         let written = write(&connection, &mut rest);
         self.common.measure(&Method::GET, self.route, StatusCode::OK, self.started);
-        turn.state = match written {
-            Ok(()) if rest.has_remaining() => {
-                let exchange = Arc::clone(self);
-                tokio::spawn(async move { exchange.finish(connection, rest).await });
-                State::Writing
-            }
+        if written.is_ok() && rest.has_remaining() {
+            let exchange = Arc::clone(self);
+            tokio::spawn(async move { exchange.write_on(connection, rest).await });
+        } else {
             // What could not be written, the connection's task learns as it reads.
-            Ok(()) | Err(_) => State::Answered,
-        };
-        if turn.is_awaited {
-            turn.wake();
+            self.finish(connection);
         }
         true
     }
 
+    /// The connection, for who is the first to answer.
+    fn begin(&self) -> Option<Arc<OwnedWriteHalf>> {
+        let mut turn = self.turn();
+        let is_open = matches!(turn.state, State::Open { .. });
+        let connection = self.connection.upgrade().filter(|_| is_open)?;
+        turn.state = State::Writing;
+        Some(connection)
+    }
+
     /// Writes what the connection had no room for.
-    async fn finish(&self, connection: Arc<OwnedWriteHalf>, mut rest: impl Buf) {
+    async fn write_on(&self, connection: Arc<OwnedWriteHalf>, mut rest: impl Buf) {
         while rest.has_remaining() {
             let is_writable = connection.writable().await;
             if is_writable.and_then(|()| write(&connection, &mut rest)).is_err() {
                 break;
             }
         }
+        self.finish(connection);
+    }
+
+    fn finish(&self, connection: Arc<OwnedWriteHalf>) {
         // Before its task may want to hand it on.
         drop(connection);
         let mut turn = self.turn();
         turn.state = State::Answered;
-        turn.wake();
+        if turn.is_awaited {
+            turn.wake();
+        }
     }
 
     /// What an answer begins with that is only this one's.
-    fn begin(&self, is_last: bool) -> String {
+    fn first_fields(&self, is_last: bool) -> String {
         let now = self.common.site.clock.now();
         let id = self.id.clone().unwrap_or_else(|| self.common.site.random.uuid(now));
         let end = if is_last { "connection: close\r\n" } else { "" };
