@@ -24,10 +24,10 @@ use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
 use tracing::{Instrument, Span};
 
+use super::fast_path::{FastPath, Front};
 use super::frame::Frame;
 use super::measured::{InFlight, Measured};
 use super::problem::{Asker, ProblemResponse, write_body};
-use super::fast_path::{FastPath, Front};
 use crate::clock::SharedClock;
 use crate::random::Random;
 

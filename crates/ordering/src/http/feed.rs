@@ -237,7 +237,11 @@ impl Query {
 
 /// The page. Who does not wait gets it read afresh.
 async fn answer(state: &AppState, Query { page, wait }: &Query) -> Result<Answer> {
-    if wait.is_zero() { read(state, page).await } else { line::wait(state, page, *wait, None).await }
+    if wait.is_zero() {
+        read(state, page).await
+    } else {
+        line::wait(state, page, *wait, None).await
+    }
 }
 
 /// Reads the page from the database.

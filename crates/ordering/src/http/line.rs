@@ -178,9 +178,10 @@ impl Drop for Closing<'_> {
 impl Line {
     /// Whether the last in line has seen nothing new behind the same token: nor would the next.
     fn ends_with(&self, wanted: &Arc<Wanted>, generation: u64) -> bool {
-        self.lock().places.back().is_some_and(|last| {
-            last.seen == Some(generation) && Arc::ptr_eq(&last.wanted, wanted)
-        })
+        self.lock()
+            .places
+            .back()
+            .is_some_and(|last| last.seen == Some(generation) && Arc::ptr_eq(&last.wanted, wanted))
     }
 
     /// Takes the last place; see [`Place::seen`].

@@ -2,6 +2,7 @@
 
 mod customers;
 mod description;
+mod fast_path;
 mod feed;
 mod fixture;
 mod nested;

@@ -165,6 +165,7 @@ impl<F: FastPath> Door<F> {
                     () = exchange.answered(), if has_next || is_stopping => break,
                     answer = &mut answer => match answer {
                         Ok(Some(answer)) => {
+                            is_stopping = self.stop.is_cancelled();
                             exchange.send(&answer, is_stopping);
                             exchange.answered().await;
                             break;

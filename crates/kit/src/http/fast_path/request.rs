@@ -124,7 +124,9 @@ mod tests {
 
     #[test]
     fn everything_else_is_for_the_routes() {
-        for line in ["POST / HTTP/1.1", "HEAD / HTTP/1.1", "GET / HTTP/1.0", "GET / HTTP/2.0", "hello"] {
+        for line in
+            ["POST / HTTP/1.1", "HEAD / HTTP/1.1", "GET / HTTP/1.0", "GET / HTTP/2.0", "hello"]
+        {
             assert_eq!(read(&format!("{line}\r\n\r\n")), Read::Other, "{line}");
         }
         for field in [

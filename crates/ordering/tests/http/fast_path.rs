@@ -1,0 +1,150 @@
+//! Requests that wait, over connections, where they are answered past the routes.
+
+use std::time::Duration;
+
+use contract::feed::FeedPage;
+use contract::problem::Problem;
+use ordering::http::front;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::fixture::{App, on_both_databases};
+
+on_both_databases!(
+    the_answer_is_that_of_the_routes,
+    who_waits_is_answered_again_and_again,
+    what_is_wrong_is_told_by_the_routes,
+    a_stop_ends_the_wait,
+);
+
+const PROMPTLY: Duration = Duration::from_secs(20);
+/// How an answer begins that does not come from the routes, whose date stands elsewhere.
+const PAST_THE_ROUTES: &str = "HTTP/1.1 200 OK\r\ndate: ";
+
+/// A connection to the service.
+struct Client(TcpStream);
+
+impl Client {
+    async fn to(app: &App, api_token: Option<&str>) -> Self {
+        let front = front(app.state.clone(), api_token.map(|token| token.parse().unwrap()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(front.serve(listener, app.state.shutdown.clone()));
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    async fn ask(&mut self, query: &str, fields: &str) {
+        let head = format!("GET /feed/v1/orders?{query} HTTP/1.1\r\nhost: here\r\n{fields}\r\n");
+        self.0.write_all(head.as_bytes()).await.unwrap();
+    }
+
+    async fn get(&mut self, query: &str, fields: &str) -> (String, Vec<u8>) {
+        self.ask(query, fields).await;
+        self.answer().await
+    }
+
+    /// Head and body of the next answer.
+    async fn answer(&mut self) -> (String, Vec<u8>) {
+        timeout(PROMPTLY, self.read()).await.expect("is answered promptly")
+    }
+
+    async fn read(&mut self) -> (String, Vec<u8>) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.0.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        let len = head.split("content-length: ").nth(1).unwrap().split('\r').next().unwrap();
+        let mut body = vec![0; len.parse().unwrap()];
+        self.0.read_exact(&mut body).await.unwrap();
+        (head, body)
+    }
+
+    async fn page(&mut self) -> FeedPage {
+        let (head, body) = self.answer().await;
+        assert!(head.starts_with(PAST_THE_ROUTES), "{head}");
+        serde_json::from_slice(&body).unwrap()
+    }
+}
+
+async fn the_answer_is_that_of_the_routes(app: App) {
+    app.confirmed().await;
+    app.tick().await;
+    let mut client = Client::to(&app, Some("secret")).await;
+    let fields = "authorization: Bearer secret\r\nx-request-id: r-1\r\naccept: */*\r\n";
+    for query in ["wait=9", "wait=9&limit=1"] {
+        let (fast, page) = client.get(query, fields).await;
+        assert!(fast.starts_with(PAST_THE_ROUTES), "{fast}");
+        let identity = format!("{fields}accept-encoding: identity\r\n");
+        let (usual, same) = Client::to(&app, Some("secret")).await.get(query, &identity).await;
+        assert!(!usual.starts_with(PAST_THE_ROUTES), "{usual}");
+        assert_eq!(page, same);
+        let [fast, usual] = [&fast, &usual].map(|head| {
+            let mut fields: Vec<&str> =
+                head.lines().filter(|line| !line.starts_with("date: ")).collect();
+            fields.sort_unstable();
+            fields
+        });
+        assert_eq!(fast, usual);
+    }
+}
+
+async fn who_waits_is_answered_again_and_again(app: App) {
+    let mut client = Client::to(&app, None).await;
+    let mut after = app.get("/feed/v1/orders").await.page().continuation_token;
+    for _ in 0..3 {
+        client.ask(&format!("after={after}&wait=60"), "").await;
+        sleep(Duration::from_millis(20)).await;
+        let order = app.confirmed().await;
+        app.tick().await;
+        let page = client.page().await;
+        assert_eq!(page.orders[0].number, order.number);
+        after = page.continuation_token;
+    }
+    for _ in 0..2 {
+        let started = Instant::now();
+        client.ask(&format!("after={after}&wait=1"), "").await;
+        assert_eq!(client.page().await.orders.len(), 0);
+        assert!(started.elapsed() >= Duration::from_secs(1));
+    }
+}
+
+async fn what_is_wrong_is_told_by_the_routes(app: App) {
+    let end = app.get("/feed/v1/orders").await.page().continuation_token.to_string();
+    let other = end.replacen(|_| true, "x", 1);
+    let secret = "authorization: Bearer secret\r\n";
+    for (query, fields, status) in [
+        ("wait=9", "", "401"),
+        ("wait=9", "authorization: Bearer other\r\n", "401"),
+        ("wait=61", secret, "400"),
+        ("wait=9&after=x", secret, "400"),
+        ("wait=9&after=%zz&x=\"", secret, "400"),
+        (&format!("wait=9&after={other}"), secret, "409"),
+    ] {
+        let mut client = Client::to(&app, Some("secret")).await;
+        let (head, body) = client.get(query, fields).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{query} {head}");
+        if !query.contains('"') {
+            let problem: Problem = serde_json::from_slice(&body).unwrap();
+            assert_eq!(problem.status.to_string(), status);
+        }
+        // The connection is the routes' from then on.
+        if status != "400" {
+            let (head, _) = client.get("wait=9&limit=0", secret).await;
+            assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
+        }
+    }
+}
+
+async fn a_stop_ends_the_wait(app: App) {
+    let end = app.get("/feed/v1/orders").await.page().continuation_token;
+    let mut client = Client::to(&app, None).await;
+    client.ask(&format!("after={end}&wait=60"), "").await;
+    sleep(Duration::from_millis(50)).await;
+    app.state.shutdown.cancel();
+    assert_eq!(client.page().await.orders.len(), 0);
+    let mut rest = Vec::new();
+    timeout(PROMPTLY, client.0.read_to_end(&mut rest)).await.expect("ends promptly").unwrap();
+    assert_eq!(rest, b"");
+}
