@@ -18,6 +18,7 @@ use contract::feed::{
 };
 use contract::problem::ProblemCode;
 use kit::http::etag;
+use kit::http::fast_path::Exchange;
 use kit::http::read::{Params, Violations};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
@@ -104,7 +105,7 @@ async fn orders(
     let Parts { headers, .. } = request.into_parts().0;
     naming_the_feed(&state, async {
         let query = Query::read(&params)?;
-        match answer(&state, &query).await? {
+        match answer(&state, &query, None).await? {
             Answer::Page(page) => {
                 state.head.pages_served.increment(1);
                 Ok(serve(&page, &headers))
@@ -235,12 +236,17 @@ impl Query {
     }
 }
 
-/// The page. Who does not wait gets it read afresh.
-async fn answer(state: &AppState, Query { page, wait }: &Query) -> Result<Answer> {
+/// The page. Who does not wait gets it read afresh; whoever does, and comes with an exchange, may be
+/// answered there.
+pub(super) async fn answer(
+    state: &AppState,
+    Query { page, wait }: &Query,
+    exchange: Option<&Arc<Exchange>>,
+) -> Result<Answer> {
     if wait.is_zero() {
         read(state, page).await
     } else {
-        line::wait(state, page, *wait, None).await
+        line::wait(state, page, *wait, exchange).await
     }
 }
 

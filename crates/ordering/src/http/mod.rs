@@ -7,8 +7,8 @@ mod line;
 pub mod pages;
 
 mod extract;
+mod fast_path;
 mod openapi;
-mod waiting;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,9 +26,9 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 
+use self::fast_path::{Asked, FeedPages};
 pub use self::head::Head;
 pub use self::line::{Line, hand_out};
-use self::waiting::{Asked, Waiting};
 use crate::news::News;
 use crate::sequencer::Bell;
 use crate::store::{FeedReader, Store};
@@ -101,9 +101,9 @@ impl LastStale {
     }
 }
 
-/// The service over HTTP, with a fast path for who waits.
+/// The service over HTTP, with a fast path for pages of the feed.
 pub fn front(state: AppState, api_token: Option<Secret>) -> Front<impl FastPath> {
-    let fast = Waiting {
+    let fast = FeedPages {
         state: Arc::clone(&state),
         api_token: api_token.clone(),
         asked: Asked::default(),

@@ -1,4 +1,4 @@
-//! Requests that wait, over connections, where they are answered past the routes.
+//! Pages of the feed over connections, where they are answered past the routes.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ async fn the_answer_is_that_of_the_routes(app: App) {
     app.tick().await;
     let mut client = Client::to(&app, Some("secret")).await;
     let fields = "authorization: Bearer secret\r\nx-request-id: r-1\r\naccept: */*\r\n";
-    for query in ["wait=9", "wait=9&limit=1"] {
+    for query in ["", "limit=1", "wait=9", "wait=9&limit=1"] {
         let (fast, page) = client.get(query, fields).await;
         assert!(fast.starts_with(PAST_THE_ROUTES), "{fast}");
         let identity = format!("{fields}accept-encoding: identity\r\n");

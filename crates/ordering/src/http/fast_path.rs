@@ -1,4 +1,4 @@
-//! Requests that wait at the end of the feed go past the routes: they come by the thousand.
+//! Pages of the feed go past the routes: who waits for them comes by the thousand.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,12 +9,11 @@ use kit::http::read::Params;
 use kit::settings::Secret;
 
 use super::AppState;
-use super::feed::{PAGES, Query};
+use super::feed::{PAGES, Query, answer};
 use super::head::Answer;
-use super::line;
 
-/// Waits for the page behind a token, and sends it.
-pub(super) struct Waiting {
+/// Answers with the page behind a token.
+pub(super) struct FeedPages {
     pub(super) state: AppState,
     /// What callers have to show, when there is one.
     pub(super) api_token: Option<Secret>,
@@ -30,7 +29,7 @@ pub(super) struct Asked(Mutex<VecDeque<(String, Arc<Query>)>>);
 const ENDS: usize = 4;
 
 impl Asked {
-    /// What stands behind the question mark; `None` when it is not of one who waits.
+    /// What stands behind the question mark; `None` when something is wrong with it.
     fn read(&self, text: &str) -> Option<Arc<Query>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = known.iter().position(|(known, _)| known == text) {
@@ -38,15 +37,16 @@ impl Asked {
             return Some(Arc::clone(&known[0].1));
         }
         let uri: Uri = format!("{PAGES}?{text}").parse().ok()?;
-        let query = Query::read(&Params::of(&uri)).ok().filter(|query| !query.wait.is_zero())?;
-        let query = Arc::new(query);
-        known.truncate(ENDS - 1);
-        known.push_front((text.to_owned(), Arc::clone(&query)));
+        let query = Arc::new(Query::read(&Params::of(&uri)).ok()?);
+        if !query.wait.is_zero() {
+            known.truncate(ENDS - 1);
+            known.push_front((text.to_owned(), Arc::clone(&query)));
+        }
         Some(query)
     }
 }
 
-impl FastPath for Waiting {
+impl FastPath for FeedPages {
     type Asked = Arc<Query>;
 
     const ROUTE: &'static str = PAGES;
@@ -56,11 +56,11 @@ impl FastPath for Waiting {
         if request.path != PAGES || !is_known {
             return None;
         }
-        self.asked.read(request.query?)
+        self.asked.read(request.query.unwrap_or_default())
     }
 
     async fn answer(&self, query: Arc<Query>, exchange: &Arc<Exchange>) -> Option<Prepared> {
-        match line::wait(&self.state, &query.page, query.wait, Some(exchange)).await {
+        match answer(&self.state, &query, Some(exchange)).await {
             Ok(Answer::Page(page)) => {
                 self.state.head.pages_served.increment(1);
                 Some(page.prepared(exchange).clone())
