@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use kit::clock::SystemClock;
-use kit::http::fast_path::{Exchange, FastPath, Prepared, Reply, Request};
+use kit::http::fast_path::{Exchange, FastPath, Left, Prepared, Reply, Request};
 use kit::http::frame::Frame;
 use kit::http::site::Site;
 use kit::random::Random;
@@ -30,6 +30,7 @@ struct Words {
 
 impl FastPath for Words {
     type Asked = String;
+    type Left = &'static str;
 
     const ROUTE: &'static str = "/fast";
 
@@ -37,24 +38,38 @@ impl FastPath for Words {
         (request.path == Self::ROUTE).then(|| request.query.unwrap_or_default().to_owned())
     }
 
-    async fn answer(&self, asked: String, exchange: &Arc<Exchange>) -> Option<Prepared> {
+    async fn answer(
+        &self,
+        asked: String,
+        exchange: &Arc<Exchange>,
+    ) -> Result<Prepared, &'static str> {
         match asked.as_str() {
             "elsewhere" => {
                 self.replies.send(exchange.reply()).unwrap();
                 exchange.let_go().await;
-                return None;
+                return Err("let go");
             }
             "stop" => self.stop.cancelled().await,
-            "routes" => return None,
+            "routes" => return Err("for the routes"),
+            "late" => {
+                self.stop.cancelled().await;
+                return Err("too late");
+            }
             "panic" => panic!("on purpose"),
             _ => {}
         }
-        Some(prepared(exchange, asked))
+        Ok(prepared(exchange, asked))
     }
 }
 
 fn prepared(exchange: &Exchange, document: impl Into<Bytes>) -> Prepared {
     exchange.prepare(HeaderMap::new(), document.into())
+}
+
+/// What was left to the routes, once.
+async fn by_the_routes(request: axum::extract::Request) -> String {
+    let left: Option<&Left<&str>> = request.extensions().get();
+    format!("by the routes: {}", left.and_then(Left::take).unwrap_or("nothing was left"))
 }
 
 /// A service, until it is dropped.
@@ -74,7 +89,7 @@ impl Service {
             form_targets: String::new(),
         };
         let routes = Router::new()
-            .route("/fast", get(|| async { "by the routes" }))
+            .route("/fast", get(by_the_routes))
             .route("/echo", post(|body: String| async { body }));
         let (sender, replies) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
@@ -158,7 +173,7 @@ async fn a_connection_is_answered_past_the_routes_until_something_is_for_them() 
     assert!(head.contains("\r\nx-request-id: r-3\r\n"), "{head}");
     client.send(ECHO).await;
     assert_eq!(client.body().await, "hello");
-    assert_eq!(client.get("four").await, "by the routes");
+    assert_eq!(client.get("four").await, "by the routes: nothing was left");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +203,7 @@ async fn what_is_sent_ahead_is_answered_in_its_order() {
 async fn more_than_a_connection_has_room_for_arrives_whole() {
     let mut service = Service::start().await;
     let mut client = service.client().await;
-    let large: String = (0..2_000_000).map(|number| format!("{number:08} ")).collect();
+    let large = "0123456789".repeat(2_000_000);
     for is_stopping in [false, true] {
         client.send(&ask("elsewhere")).await;
         let reply = service.reply().await;
@@ -211,13 +226,15 @@ async fn more_than_a_connection_has_room_for_arrives_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_answered_is_left_to_the_routes() {
     let mut service = Service::start().await;
-    for query in ["routes", "panic"] {
-        assert_eq!(service.client().await.get(query).await, "by the routes");
+    for (query, left) in [("routes", "for the routes"), ("panic", "nothing was left")] {
+        let mut client = service.client().await;
+        assert_eq!(client.get(query).await, format!("by the routes: {left}"));
+        assert_eq!(client.get(query).await, "by the routes: nothing was left");
     }
     let mut client = service.client().await;
     client.send(&ask("elsewhere")).await;
     drop(service.reply().await);
-    assert_eq!(client.body().await, "by the routes");
+    assert_eq!(client.body().await, "by the routes: let go");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,17 +258,24 @@ async fn who_has_gone_is_answered_no_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn at_a_stop_who_waits_is_answered_and_every_connection_ends() {
     let service = Service::start().await;
-    let [mut new, mut idle, mut waiting] =
-        [service.client().await, service.client().await, service.client().await];
+    let [mut new, mut idle, mut waiting, mut late] = [
+        service.client().await,
+        service.client().await,
+        service.client().await,
+        service.client().await,
+    ];
     assert_eq!(idle.get("one").await, "one");
     waiting.send(&ask("stop")).await;
+    late.send(&ask("late")).await;
     new.send("GET /fa").await;
     sleep(Duration::from_millis(50)).await;
     service.stop.cancel();
     let (head, body) = waiting.answer().await;
     assert_eq!(body, "stop");
     assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
-    for mut client in [new, idle, waiting] {
+    assert_eq!(late.body().await, "by the routes: too late");
+    assert!(TcpStream::connect(&service.address).await.is_err(), "nobody is let in any more");
+    for mut client in [new, idle, waiting, late] {
         client.ends().await;
     }
     timeout(PROMPTLY, service.serving).await.expect("ends promptly").unwrap().unwrap();

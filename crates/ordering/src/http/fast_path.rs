@@ -48,6 +48,7 @@ impl Asked {
 
 impl FastPath for FeedPages {
     type Asked = Arc<Query>;
+    type Left = crate::error::Result<Answer>;
 
     const ROUTE: &'static str = PAGES;
 
@@ -59,13 +60,17 @@ impl FastPath for FeedPages {
         self.asked.read(request.query.unwrap_or_default())
     }
 
-    async fn answer(&self, query: Arc<Query>, exchange: &Arc<Exchange>) -> Option<Prepared> {
+    async fn answer(
+        &self,
+        query: Arc<Query>,
+        exchange: &Arc<Exchange>,
+    ) -> Result<Prepared, Self::Left> {
         match answer(&self.state, &query, Some(exchange)).await {
             Ok(Answer::Page(page)) => {
                 self.state.head.pages_served.increment(1);
-                Some(page.prepared(exchange).clone())
+                Ok(page.prepared(exchange).clone())
             }
-            Ok(Answer::Refused { .. }) | Err(_) => None,
+            left @ (Ok(Answer::Refused { .. }) | Err(_)) => Err(left),
         }
     }
 }

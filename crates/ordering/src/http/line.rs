@@ -69,18 +69,19 @@ enum Caller {
 }
 
 impl Caller {
-    /// Whether the answer is on its way.
-    fn send(self, state: &AppState, answer: &Answer) -> bool {
+    fn send(self, state: &AppState, answer: &Answer) {
         match (self, answer) {
-            (Self::Handler(handler), answer) => handler.send(answer.clone()).is_ok(),
+            (Self::Handler(handler), answer) => {
+                // To one who has gone meanwhile.
+                let _ = handler.send(answer.clone());
+            }
             (Self::Connection(reply), Answer::Page(page)) => {
                 let prepared = page.prepared(reply.exchange());
                 let is_sent = reply.send(prepared);
                 state.head.pages_served.increment(u64::from(is_sent));
-                is_sent
             }
-            // The routes tell it.
-            (Self::Connection(_), Answer::Refused { .. }) => false,
+            // Who looks for itself finds it too, and leaves it to the routes.
+            (Self::Connection(_), Answer::Refused { .. }) => {}
         }
     }
 
@@ -109,7 +110,8 @@ pub(super) async fn wait(
             let answer = state.head.answer(wanted, generation, || look(state, wanted)).await?;
             // Whoever asks for the newest while others are being served comes behind them.
             let has_news = !answer.is_empty_page();
-            let may_go = has_news && !(state.line.is_moving() && answer.is_worth_keeping());
+            let is_newest = matches!(answer, Answer::Page(_)) && answer.is_worth_keeping();
+            let may_go = has_news && !(state.line.is_moving() && is_newest);
             if may_go || is_over {
                 return Ok(answer);
             }
@@ -222,7 +224,7 @@ impl Line {
         self.0.is_moving.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the first in line was answered. Otherwise there is nothing new, and the place is the last.
+    /// Whether the first has left the line. Otherwise there is nothing new, and the place is the last.
     /// `last` is what was handed out last.
     async fn serve(
         &self,
@@ -235,7 +237,8 @@ impl Line {
             && *when == generation
             && Arc::ptr_eq(wanted, &place.wanted)
         {
-            return place.caller.send(state, answer);
+            place.caller.send(state, answer);
+            return true;
         }
         if place.seen != Some(generation) {
             let wanted = &place.wanted;
@@ -249,12 +252,13 @@ impl Line {
                         self.lock().places.retain(|other| other.wanted != place.wanted);
                     }
                     let (_, _, answer) = last.insert((generation, place.wanted, answer));
-                    return place.caller.send(state, answer);
+                    place.caller.send(state, answer);
+                    return true;
                 }
                 // Each by itself, and together, rather than one after the other.
                 Ok(Err(_)) | Err(_) => {
                     self.lock().places.clear();
-                    return false;
+                    return true;
                 }
             }
         }

@@ -1,19 +1,24 @@
 //! Pages of the feed over connections, where they are answered past the routes.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use contract::feed::FeedPage;
-use contract::problem::Problem;
+use contract::problem::{Problem, ProblemCode};
 use ordering::http::front;
+use ordering::store::EpochReason;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::fixture::{App, on_both_databases};
+use crate::fixture::{App, on_both_databases, start};
+use crate::wait::watched;
 
 on_both_databases!(
     the_answer_is_that_of_the_routes,
     who_waits_is_answered_again_and_again,
+    many_who_wait_share_one_read,
+    a_new_epoch_is_told_to_all_who_wait,
     what_is_wrong_is_told_by_the_routes,
     a_stop_ends_the_wait,
 );
@@ -27,11 +32,19 @@ struct Client(TcpStream);
 
 impl Client {
     async fn to(app: &App, api_token: Option<&str>) -> Self {
+        Self::several_to(app, api_token, 1).await.remove(0)
+    }
+
+    async fn several_to(app: &App, api_token: Option<&str>, count: usize) -> Vec<Self> {
         let front = front(app.state.clone(), api_token.map(|token| token.parse().unwrap()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(front.serve(listener, app.state.shutdown.clone()));
-        Self(TcpStream::connect(address).await.unwrap())
+        let mut clients = Vec::new();
+        for _ in 0..count {
+            clients.push(Self(TcpStream::connect(address).await.unwrap()));
+        }
+        clients
     }
 
     async fn ask(&mut self, query: &str, fields: &str) {
@@ -108,6 +121,61 @@ async fn who_waits_is_answered_again_and_again(app: App) {
         assert_eq!(client.page().await.orders.len(), 0);
         assert!(started.elapsed() >= Duration::from_secs(1));
     }
+}
+
+const MANY: usize = 50;
+
+/// So many who wait behind the end of the feed.
+async fn many_waiting(app: &App) -> Vec<Client> {
+    let end = app.get("/feed/v1/orders").await.page().continuation_token;
+    let mut clients = Client::several_to(app, None, MANY).await;
+    for client in &mut clients {
+        client.ask(&format!("after={end}&wait=60"), "").await;
+    }
+    sleep(Duration::from_millis(100)).await;
+    clients
+}
+
+async fn many_who_wait_share_one_read(app: App) {
+    let (app, reader) = watched(&app);
+    let mut clients = many_waiting(&app).await;
+    let before = reader.reads.load(Ordering::Relaxed);
+    let order = app.confirmed().await;
+    app.tick().await;
+    for client in &mut clients {
+        assert_eq!(client.page().await.orders[0].number, order.number);
+    }
+    assert!(reader.reads.load(Ordering::Relaxed) <= before + 1);
+}
+
+async fn a_new_epoch_is_told_to_all_who_wait(app: App) {
+    let mut clients = many_waiting(&app).await;
+    let identity = app.store.identity().await.unwrap();
+    app.store.begin_epoch(identity.epoch, EpochReason::ByHand, start()).await.unwrap();
+    app.state.news.look();
+    for client in &mut clients {
+        let (head, body) = client.answer().await;
+        assert!(head.starts_with("HTTP/1.1 409 "), "{head}");
+        let problem: Problem = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem.code, ProblemCode::FeedReset);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_is_told_that_the_database_is_away_without_another_look() {
+    let (app, reader) = watched(&App::sqlite().await);
+    let mut clients = many_waiting(&app).await;
+    reader.is_away.store(true, Ordering::Relaxed);
+    let before = reader.reads.load(Ordering::Relaxed);
+    app.state.news.look();
+    for client in &mut clients {
+        let (head, body) = client.answer().await;
+        assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+        let problem: Problem = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem.code, ProblemCode::Unavailable);
+    }
+    // Once for the line, and once by each.
+    assert!(reader.reads.load(Ordering::Relaxed) <= before + 1 + MANY);
 }
 
 async fn what_is_wrong_is_told_by_the_routes(app: App) {

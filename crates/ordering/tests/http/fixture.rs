@@ -1,6 +1,5 @@
 //! The service on a database of its own, and requests to it.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,6 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, Request, StatusCode};
-use axum::response::Response;
 use contract::feed::{FeedOrder, FeedPage, FeedStatus};
 use contract::order::Order;
 use contract::problem::{MEDIA_TYPE, Problem, ProblemCode};
@@ -22,7 +20,7 @@ use ordering::store::{FeedReader, Store, open};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceExt};
+use tower::ServiceExt;
 
 /// Makes each case, a function that takes an [`App`], a test on each database.
 macro_rules! on_both_databases {
@@ -213,10 +211,7 @@ impl Ask {
         Self(Request::builder().method(method).uri(path).body(Body::empty()).unwrap())
     }
 
-    pub(crate) async fn send_to<S>(self, service: S) -> Answer
-    where
-        S: Service<Request<Body>, Response = Response, Error = Infallible>,
-    {
+    pub(crate) async fn send_to(self, service: Router) -> Answer {
         let (parts, body) = service.oneshot(self.0).await.unwrap().into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         Answer { status: parts.status, headers: parts.headers, body }

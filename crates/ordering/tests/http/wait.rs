@@ -199,10 +199,10 @@ async fn what_else_is_ready_gets_its_turn_while_many_are_served() {
 }
 
 /// Reads from a store as long as its database is not away, and counts.
-struct Watched {
+pub(crate) struct Watched {
     feed: Arc<dyn FeedReader>,
-    reads: AtomicUsize,
-    is_away: AtomicBool,
+    pub(crate) reads: AtomicUsize,
+    pub(crate) is_away: AtomicBool,
     is_standby: AtomicBool,
 }
 
@@ -227,7 +227,7 @@ impl FeedReader for Watched {
 }
 
 /// The same service, and what reads its pages.
-fn watched(app: &App) -> (App, Arc<Watched>) {
+pub(crate) fn watched(app: &App) -> (App, Arc<Watched>) {
     let reader = Arc::new(Watched {
         feed: app.state.feed.clone(),
         reads: AtomicUsize::default(),

@@ -40,7 +40,7 @@ struct Turn {
     state: State,
     /// Of the connection's task.
     waker: Option<Waker>,
-    /// Whether that task has nothing else to wait for.
+    /// Whether it is to be woken by the answer.
     is_awaited: bool,
 }
 
@@ -51,10 +51,12 @@ enum State {
         /// Whoever was to answer it did not.
         was_let_go: bool,
     },
-    /// Not held as a lock: whoever has read the answer may come back before it is known here that it was
-    /// written.
+    /// By somebody, who holds no lock meanwhile: whoever has read the answer may come back before its writer
+    /// has noted that it is written, and is not to wait for that as for a lock.
     Writing,
     Answered,
+    /// The answer could not be written to its end.
+    Broken,
     /// Nobody waits for an answer from here.
     Withdrawn,
 }
@@ -131,7 +133,11 @@ impl Exchange {
 
     /// Until a [`Reply`] was dropped without an answer.
     pub async fn let_go(&self) {
-        self.until(|turn| matches!(turn.state, State::Open { was_let_go: true, .. })).await;
+        self.until(|turn| match turn.state {
+            State::Open { was_let_go: true, .. } => Some(()),
+            _ => None,
+        })
+        .await;
     }
 
     /// An answer with these fields, and those that all answers have.
@@ -161,8 +167,7 @@ impl Exchange {
             let exchange = Arc::clone(self);
             tokio::spawn(async move { exchange.write_on(connection, rest).await });
         } else {
-            // What could not be written, the connection's task learns as it reads.
-            self.finish(connection);
+            self.finish(connection, &written);
         }
         true
     }
@@ -170,28 +175,30 @@ impl Exchange {
     /// The connection, for who is the first to answer.
     fn begin(&self) -> Option<Arc<OwnedWriteHalf>> {
         let mut turn = self.turn();
-        let is_open = matches!(turn.state, State::Open { .. });
-        let connection = self.connection.upgrade().filter(|_| is_open)?;
+        if !matches!(turn.state, State::Open { .. }) {
+            // Not even for a moment: its task may be handing the connection on.
+            return None;
+        }
+        let connection = self.connection.upgrade()?;
         turn.state = State::Writing;
         Some(connection)
     }
 
     /// Writes what the connection had no room for.
     async fn write_on(&self, connection: Arc<OwnedWriteHalf>, mut rest: impl Buf) {
-        while rest.has_remaining() {
+        let mut written = Ok(());
+        while written.is_ok() && rest.has_remaining() {
             let is_writable = connection.writable().await;
-            if is_writable.and_then(|()| write(&connection, &mut rest)).is_err() {
-                break;
-            }
+            written = is_writable.and_then(|()| write(&connection, &mut rest));
         }
-        self.finish(connection);
+        self.finish(connection, &written);
     }
 
-    fn finish(&self, connection: Arc<OwnedWriteHalf>) {
+    fn finish(&self, connection: Arc<OwnedWriteHalf>, written: &io::Result<()>) {
         // Before its task may want to hand it on.
         drop(connection);
         let mut turn = self.turn();
-        turn.state = State::Answered;
+        turn.state = if written.is_ok() { State::Answered } else { State::Broken };
         if turn.is_awaited {
             turn.wake();
         }
@@ -206,17 +213,20 @@ impl Exchange {
         ["HTTP/1.1 200 OK\r\ndate: ", &date, "\r\nx-request-id: ", &id, "\r\n", end].concat()
     }
 
-    pub(super) fn is_answered(&self) -> bool {
-        matches!(self.turn().state, State::Answered)
-    }
-
-    /// Until the whole answer was written.
-    pub(super) async fn answered(&self) {
+    /// Until the whole answer was written, or cannot be. Only who `is_awaiting` it is woken by that.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub(super) async fn answered(&self, is_awaiting: bool) -> io::Result<()> {
         self.until(|turn| {
-            turn.is_awaited = true;
-            matches!(turn.state, State::Answered)
+            turn.is_awaited |= is_awaiting;
+            match turn.state {
+                State::Answered => Some(Ok(())),
+                State::Broken => Some(Err(ErrorKind::BrokenPipe.into())),
+                State::Open { .. } | State::Writing | State::Withdrawn => None,
+            }
         })
-        .await;
+        .await
     }
 
     /// Nobody waits for an answer from here any more; false when there is one.
@@ -229,16 +239,16 @@ impl Exchange {
         is_open
     }
 
-    async fn until(&self, mut is_so: impl FnMut(&mut Turn) -> bool) {
+    async fn until<T>(&self, mut look: impl FnMut(&mut Turn) -> Option<T>) -> T {
         poll_fn(|context| {
             let mut turn = self.turn();
-            if is_so(&mut turn) {
-                return Poll::Ready(());
+            if let Some(seen) = look(&mut turn) {
+                return Poll::Ready(seen);
             }
             turn.waker = Some(context.waker().clone());
             Poll::Pending
         })
-        .await;
+        .await
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {

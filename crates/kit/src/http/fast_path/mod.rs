@@ -9,10 +9,10 @@
 //! routes tell it and log it.
 
 mod exchange;
+mod handed_on;
 mod request;
 
-use std::future::{Future, pending};
-use std::io::Cursor;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::serve::Listener;
 use futures_util::FutureExt as _;
-use tokio::io::{AsyncReadExt as _, Chain, Join, join};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
@@ -29,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::exchange::{Exchange, Prepared, Reply};
+pub use self::handed_on::Left;
+use self::handed_on::{Connection, HandedOn, Routes, connection};
 pub use self::request::Request;
 use self::request::{MAX_HEAD, Read};
 use super::site::Common;
@@ -38,19 +40,22 @@ pub trait FastPath: Send + Sync + 'static {
     /// What a request asks for.
     type Asked: Send;
 
+    /// Why it is not answered here, for the routes; see [`Left`].
+    type Left: Send + 'static;
+
     /// The route that would answer it, for the metrics.
     const ROUTE: &'static str;
 
     /// What `request` asks for; `None` when it is not for here.
     fn read(&self, request: &Request<'_>) -> Option<Self::Asked>;
 
-    /// The answer; `None` when the routes are to give it. Dropped when `exchange` was answered meanwhile,
-    /// by way of its [`Reply`], or its caller has gone.
+    /// The answer, or what is left to the routes. Ready soon after the service is told to stop. Dropped when
+    /// `exchange` was answered meanwhile, by way of its [`Reply`], or its caller has gone.
     fn answer(
         &self,
         asked: Self::Asked,
         exchange: &Arc<Exchange>,
-    ) -> impl Future<Output = Option<Prepared>> + Send;
+    ) -> impl Future<Output = Result<Prepared, Self::Left>> + Send;
 }
 
 /// A service with its fast path.
@@ -76,10 +81,12 @@ impl<F: FastPath> Front<F> {
     ) -> std::io::Result<()> {
         let Self { common, fast, routes } = self;
         let addr = listener.local_addr()?;
-        let (hand_on, handed_on) = mpsc::unbounded_channel();
-        let stopped = stop.clone().cancelled_owned();
-        let rest = axum::serve(HandedOn { addr, connections: handed_on }, routes)
-            .with_graceful_shutdown(stopped);
+        let (hand_on, connections) = mpsc::unbounded_channel();
+        let is_over = CancellationToken::new();
+        // The routes go on until nothing comes to them any more.
+        let stopped = is_over.clone().cancelled_owned();
+        let handed_on = HandedOn { addr, connections, is_over };
+        let rest = axum::serve(handed_on, Routes(routes)).with_graceful_shutdown(stopped);
         let door = Arc::new(Door { common, fast, stop, hand_on });
         let (served, ()) = tokio::join!(rest.into_future(), door.open(listener));
         served
@@ -87,11 +94,11 @@ impl<F: FastPath> Front<F> {
 }
 
 /// Where connections come in.
-struct Door<F> {
+struct Door<F: FastPath> {
     common: Arc<Common>,
     fast: F,
     stop: CancellationToken,
-    hand_on: mpsc::UnboundedSender<(Connection, SocketAddr)>,
+    hand_on: mpsc::UnboundedSender<(Connection<F::Left>, SocketAddr)>,
 }
 
 impl<F: FastPath> Door<F> {
@@ -107,11 +114,13 @@ impl<F: FastPath> Door<F> {
                 let _ = stream.set_nodelay(true);
                 let (read, write) = stream.into_split();
                 if let Some(connection) = door.converse(read, Arc::new(write)).await {
-                    // Nobody is there any more when the service stops: the connection is closed.
+                    // `axum` is there as long as this is.
                     let _ = door.hand_on.send((connection, addr));
                 }
             });
         }
+        // Nobody else is let in while those who are in are answered.
+        drop(listener);
         open.close();
         open.wait().await;
     }
@@ -122,7 +131,7 @@ impl<F: FastPath> Door<F> {
         &self,
         mut stream: OwnedReadHalf,
         answers: Arc<OwnedWriteHalf>,
-    ) -> Option<Connection> {
+    ) -> Option<Connection<F::Left>> {
         let mut read = Vec::with_capacity(1024);
         let mut stop = pin!(self.stop.cancelled());
         let mut is_stopping = false;
@@ -142,43 +151,41 @@ impl<F: FastPath> Door<F> {
                         let common = Arc::clone(&self.common);
                         (len, asked, Exchange::new(&answers, common, F::ROUTE, request.id))
                     }
-                    _ => return handed_on(read, stream, answers),
+                    _ => return connection(read, None, stream, answers),
                 },
-                Read::Incomplete | Read::Other => return handed_on(read, stream, answers),
+                Read::Incomplete | Read::Other => return connection(read, None, stream, answers),
             };
-            // What panics does so again in the routes, where it is told of.
             let answer = AssertUnwindSafe(self.fast.answer(asked, &exchange)).catch_unwind();
             let mut answer = pin!(answer);
+            let mut is_given = false;
             loop {
                 // One request is answered after the other; of more than the next nothing is read.
                 let has_next = read.len() > len;
                 tokio::select! {
                     biased;
-                    more = stream.read_buf(&mut read), if !has_next => match more {
-                        Ok(1..) if exchange.is_answered() => break,
-                        Ok(1..) => {}
-                        Ok(0) | Err(_) => {
+                    more = stream.read_buf(&mut read), if !has_next => {
+                        if !matches!(more, Ok(1..)) {
                             exchange.withdraw();
                             return None;
                         }
+                    }
+                    // As a rule the next request tells it, and to be woken by the answer too is not needed.
+                    written = exchange.answered(has_next || is_stopping || is_given) => match written {
+                        Ok(()) => break,
+                        Err(_) => return None,
                     },
-                    () = exchange.answered(), if has_next || is_stopping => break,
-                    answer = &mut answer => match answer {
-                        Ok(Some(answer)) => {
+                    answer = &mut answer, if !is_given => match answer {
+                        Ok(Ok(answer)) => {
+                            is_given = true;
                             is_stopping = self.stop.is_cancelled();
                             exchange.send(&answer, is_stopping);
-                            exchange.answered().await;
-                            break;
                         }
-                        Ok(None) | Err(_) if exchange.withdraw() => {
-                            return handed_on(read, stream, answers);
-                        }
-                        Ok(None) | Err(_) => {
-                            exchange.answered().await;
-                            break;
-                        }
+                        // Somebody else has answered in this moment.
+                        Ok(Err(_)) | Err(_) if !exchange.withdraw() => is_given = true,
+                        Ok(Err(left)) => return connection(read, Some(left), stream, answers),
+                        // What panics does so again in the routes, where it is told of.
+                        Err(_) => return connection(read, None, stream, answers),
                     },
-                    // Whoever still waits is answered at once.
                     () = &mut stop, if !is_stopping => is_stopping = true,
                 }
             }
@@ -187,40 +194,5 @@ impl<F: FastPath> Door<F> {
             }
             read.drain(..len);
         }
-    }
-}
-
-/// A connection with what was read of it already.
-type Connection = Join<Chain<Cursor<Vec<u8>>, OwnedReadHalf>, OwnedWriteHalf>;
-
-/// `None` when an answer is still being written, to a request that has gone.
-fn handed_on(
-    read: Vec<u8>,
-    stream: OwnedReadHalf,
-    answers: Arc<OwnedWriteHalf>,
-) -> Option<Connection> {
-    Some(join(Cursor::new(read).chain(stream), Arc::into_inner(answers)?))
-}
-
-/// Where `axum` finds the connections that are for the routes.
-struct HandedOn {
-    addr: SocketAddr,
-    connections: mpsc::UnboundedReceiver<(Connection, SocketAddr)>,
-}
-
-impl Listener for HandedOn {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        match self.connections.recv().await {
-            Some(connection) => connection,
-            // The service stops.
-            None => pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        Ok(self.addr)
     }
 }

@@ -7,7 +7,7 @@ use crate::http::auth;
 use crate::http::site::{REQUEST_ID, is_harmless};
 use crate::settings::Secret;
 
-/// Longer heads, in bytes, are for the routes.
+/// Of longer heads, in bytes, the end is not waited for here.
 pub(super) const MAX_HEAD: usize = 4096;
 /// Heads with more fields are for the routes.
 const MAX_FIELDS: usize = 16;
@@ -77,7 +77,7 @@ impl<'r> Request<'r> {
             if is("host") || is("accept") || is("user-agent") || keeps_alive {
                 continue;
             }
-            if is("authorization") && self.authorization.is_none() {
+            if is("authorization") && self.authorization.is_none() && value.is_ascii() {
                 self.authorization = Some(value);
             } else if is(REQUEST_ID.as_str()) && self.id.is_none() && is_harmless(value) {
                 self.id = Some(value);
