@@ -73,7 +73,7 @@ impl<F: FastPath> Front<F> {
     /// Serves all who come to `listener`, until `stop`; then what is in flight is answered still.
     ///
     /// # Errors
-    /// Those of `axum`, which has none yet.
+    /// When the system does not tell the listener's address.
     pub async fn serve(
         self,
         listener: TcpListener,
