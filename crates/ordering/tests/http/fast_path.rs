@@ -1,4 +1,5 @@
-//! Pages of the feed over connections, where they are answered past the routes.
+//! Pages of the feed over connections, where they are answered past the routes. Where something sleeps, it is
+//! so that who asked before stands in line by then; who does not yet is answered at once, and rightly too.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
