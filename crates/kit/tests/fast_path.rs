@@ -12,6 +12,7 @@ use kit::http::fast_path::{Exchange, FastPath, Left, Prepared, Reply, Request};
 use kit::http::frame::Frame;
 use kit::http::site::Site;
 use kit::random::Random;
+use testkit::net::answer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -128,19 +129,8 @@ impl Client {
 
     /// Head and body of the next answer.
     async fn answer(&mut self) -> (String, String) {
-        timeout(PROMPTLY, self.read()).await.expect("is answered promptly")
-    }
-
-    async fn read(&mut self) -> (String, String) {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.0.read_u8().await.unwrap());
-        }
-        let head = String::from_utf8(head).unwrap();
+        let (head, body) = answer(&mut self.0).await;
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-        let len = head.split("content-length: ").nth(1).unwrap().split('\r').next().unwrap();
-        let mut body = vec![0; len.parse().unwrap()];
-        self.0.read_exact(&mut body).await.unwrap();
         (head, String::from_utf8(body).unwrap())
     }
 

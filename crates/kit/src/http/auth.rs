@@ -32,14 +32,14 @@ async fn check(State(token): State<Secret>, request: Request, next: Next) -> Res
     }
 }
 
-/// Whether a request comes with the token. Compared in constant time: how long a refusal takes must not
-/// tell how much was right.
+/// Whether a request comes with the token.
 fn presents(headers: &HeaderMap, token: &Secret) -> bool {
     let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     sent.is_some_and(|sent| is_bearer(sent, token))
 }
 
-/// Whether what stands in the field `Authorization` is the token.
+/// Whether what stands in the field `Authorization` is the token. Compared in constant time: how long a
+/// refusal takes must not tell how much was right.
 pub(super) fn is_bearer(sent: &str, token: &Secret) -> bool {
     sent.split_once(' ')
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))

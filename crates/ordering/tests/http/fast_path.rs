@@ -8,6 +8,7 @@ use contract::feed::FeedPage;
 use contract::problem::{Problem, ProblemCode};
 use ordering::http::front;
 use ordering::store::EpochReason;
+use testkit::net::answer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
@@ -60,19 +61,14 @@ impl Client {
 
     /// Head and body of the next answer.
     async fn answer(&mut self) -> (String, Vec<u8>) {
-        timeout(PROMPTLY, self.read()).await.expect("is answered promptly")
+        answer(&mut self.0).await
     }
 
-    async fn read(&mut self) -> (String, Vec<u8>) {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.0.read_u8().await.unwrap());
-        }
-        let head = String::from_utf8(head).unwrap();
-        let len = head.split("content-length: ").nth(1).unwrap().split('\r').next().unwrap();
-        let mut body = vec![0; len.parse().unwrap()];
-        self.0.read_exact(&mut body).await.unwrap();
-        (head, body)
+    /// The next answer, which is a problem of this status.
+    async fn problem(&mut self, status: &str) -> Problem {
+        let (head, body) = self.answer().await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        serde_json::from_slice(&body).unwrap()
     }
 
     async fn page(&mut self) -> FeedPage {
@@ -155,10 +151,7 @@ async fn a_new_epoch_is_told_to_all_who_wait(app: App) {
     app.store.begin_epoch(identity.epoch, EpochReason::ByHand, start()).await.unwrap();
     app.state.news.look();
     for client in &mut clients {
-        let (head, body) = client.answer().await;
-        assert!(head.starts_with("HTTP/1.1 409 "), "{head}");
-        let problem: Problem = serde_json::from_slice(&body).unwrap();
-        assert_eq!(problem.code, ProblemCode::FeedReset);
+        assert_eq!(client.problem("409").await.code, ProblemCode::FeedReset);
     }
 }
 
@@ -170,10 +163,7 @@ async fn who_waits_is_told_that_the_database_is_away_without_another_look() {
     let before = reader.reads.load(Ordering::Relaxed);
     app.state.news.look();
     for client in &mut clients {
-        let (head, body) = client.answer().await;
-        assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
-        let problem: Problem = serde_json::from_slice(&body).unwrap();
-        assert_eq!(problem.code, ProblemCode::Unavailable);
+        assert_eq!(client.problem("503").await.code, ProblemCode::Unavailable);
     }
     // Once for the line, and once by each.
     assert!(reader.reads.load(Ordering::Relaxed) <= before + 1 + MANY);

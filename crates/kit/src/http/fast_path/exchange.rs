@@ -15,7 +15,7 @@ use contract::time::Timestamp;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::http::measured::InFlight;
-use crate::http::site::Common;
+use crate::http::site::{Common, REQUEST_ID};
 
 /// An answer of status 200, ready but for what differs from one caller to the next.
 #[derive(Clone, Debug)]
@@ -210,7 +210,8 @@ impl Exchange {
         let id = self.id.clone().unwrap_or_else(|| self.common.site.random.uuid(now));
         let end = if is_last { "connection: close\r\n" } else { "" };
         let date = self.common.date(now);
-        ["HTTP/1.1 200 OK\r\ndate: ", &date, "\r\nx-request-id: ", &id, "\r\n", end].concat()
+        ["HTTP/1.1 200 OK\r\ndate: ", &date, "\r\n", REQUEST_ID.as_str(), ": ", &id, "\r\n", end]
+            .concat()
     }
 
     /// Until the whole answer was written, or cannot be. Only who `is_awaiting` it is woken by that.
