@@ -6,23 +6,20 @@ mod writer;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::ops::Range;
 use std::time::Duration;
 
 use e2e::api::Api;
 use e2e::ordering::Ordering;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::cli::FanOut;
-use crate::http_client::Connection;
-use crate::orders::{self, LIMIT};
+use crate::orders;
 use crate::report::{Figure, Section, Target};
 use crate::servers::{self, Servers};
 use crate::services::{Pair, refused};
 use crate::statistics::percentile;
 use crate::{Result, verify};
-use consumer::{Arrival, consume};
+use consumer::{Arrival, Consumers};
 use writer::{Confirmed, confirm_all};
 
 /// Until all consumers wait.
@@ -96,13 +93,13 @@ impl Run {
         let feed = format!("{}-{}", status.feed_id, status.epoch);
         // Each order is confirmed once, and so has one number.
         let last = start + i64::from(settings.rate * settings.seconds);
-        let waiting = wait_all(address, &feed, start..last, consumers).await?;
+        let waiting = Consumers::start(address, &feed, &(start..last), consumers)?;
         let writer = confirm_all(address, settings.rate, settings.seconds, SETTLE);
         // Counted from when all wait: the first look of each is its own.
         sleep(SETTLE).await;
         let before = counters(&client).await?;
         let confirmed = writer.await.map_err(|_| "the writer has ended")??;
-        let arrivals = received(waiting).await?;
+        let arrivals = waiting.received().await?;
         let after = counters(&client).await?;
         let counted = COUNTERS.iter().zip(before.into_iter().zip(after));
         let counted = counted.filter_map(|(name, (before, after))| Some((*name, after? - before?)));
@@ -135,41 +132,6 @@ impl Run {
         }
         section.notes.push(note + ".");
     }
-}
-
-/// Consumers, each with what it has received.
-type Waiting = JoinSet<Result<Vec<Arrival>>>;
-
-/// Lets so many consumers wait, from the number at which the range starts, until they have the number at
-/// which it ends.
-async fn wait_all(
-    address: &str,
-    feed: &str,
-    numbers: Range<i64>,
-    consumers: u32,
-) -> Result<Waiting> {
-    let mut waiting = JoinSet::new();
-    let threads = consumer::threads();
-    for _ in 0..consumers {
-        // One after the other: of many at once, the system lets some wait for seconds.
-        let address = address.to_owned();
-        let connection = threads.spawn(async move { Connection::open(&address).await }).await??;
-        let consumer = consume(connection, feed.to_owned(), numbers.start, numbers.end);
-        waiting.spawn_on(consumer, threads);
-    }
-    Ok(waiting)
-}
-
-/// What each of them has received, once all have everything.
-async fn received(mut waiting: Waiting) -> Result<Vec<Vec<Arrival>>> {
-    let all = async {
-        let mut arrivals = Vec::new();
-        while let Some(ended) = waiting.join_next().await {
-            arrivals.push(ended??);
-        }
-        Ok(arrivals)
-    };
-    timeout(LIMIT, all).await.map_err(|_| "not every order reaches every consumer")?
 }
 
 /// Milliseconds from each confirmation until each consumer had the order; 0 when that was before

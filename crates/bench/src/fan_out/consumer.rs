@@ -1,15 +1,20 @@
-//! One of many who wait at the end of the feed.
+//! Those who wait at the end of the feed, each with a connection of its own.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::sync::LazyLock;
+use std::thread;
 use std::time::Instant;
 
 use memchr::memmem::FinderRev;
-use tokio::net::TcpStream;
-use tokio::runtime::{Handle, Runtime};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::Result;
 use crate::http_client::Connection;
+use crate::orders::LIMIT;
 
 /// A page that brought something.
 #[derive(Clone, Copy, Debug)]
@@ -22,35 +27,113 @@ pub(super) struct Arrival {
     pub(super) at: Instant,
 }
 
-/// Where consumers run: on as many threads as there are processors. On the one thread of the rest of this
-/// program, a thousand would wait for each other rather than for the feed.
-pub(super) fn threads() -> &'static Handle {
-    // Services, and this program itself, have been given theirs by now.
-    static THREADS: LazyLock<Runtime> =
-        LazyLock::new(|| Runtime::new().expect("the system lets a program have threads"));
-    THREADS.handle()
+/// Consumers that are under way: a thread for each processor has its share of them. On one thread, a
+/// thousand would wait for each other rather than for the feed; with a task for each, they would take as
+/// much of the processors as the service that they ask.
+pub(super) struct Consumers(Vec<oneshot::Receiver<Result<Vec<Consumer>>>>);
+
+impl Consumers {
+    /// Lets `count` of them ask for one page after the other, from the number at which `numbers` starts,
+    /// until they have the one at which it ends. `feed` is how tokens begin.
+    pub(super) fn start(
+        address: &str,
+        feed: &str,
+        numbers: &Range<i64>,
+        count: u32,
+    ) -> Result<Self> {
+        let mut shares: Vec<_> =
+            (0..thread::available_parallelism()?.get()).map(|_| vec![]).collect();
+        // One after the other: of many at once, the system lets some wait for seconds.
+        for (_, share) in (0..count).zip((0..shares.len()).cycle()) {
+            shares[share].push(Consumer::new(address, feed, numbers)?);
+        }
+        let start = |share| {
+            let (done, received) = oneshot::channel();
+            thread::spawn(move || {
+                let _ = done.send(consume(share)); // nobody waits when the measurement has failed
+            });
+            received
+        };
+        Ok(Self(shares.into_iter().map(start).collect()))
+    }
+
+    /// What each of them has received, once all have everything.
+    pub(super) async fn received(self) -> Result<Vec<Vec<Arrival>>> {
+        let all = async {
+            let mut arrivals = Vec::new();
+            for share in self.0 {
+                let consumers = share.await.map_err(|_| "a thread of consumers has ended")??;
+                arrivals.extend(consumers.into_iter().map(|consumer| consumer.arrivals));
+            }
+            Ok(arrivals)
+        };
+        timeout(LIMIT, all).await.map_err(|_| "not every order reaches every consumer")?
+    }
 }
 
-/// Waits for one page after the other until the number `last` has arrived. `feed` is how tokens begin.
-pub(super) async fn consume(
-    mut connection: Connection<TcpStream>,
-    feed: String,
-    mut after: i64,
-    last: i64,
-) -> Result<Vec<Arrival>> {
-    let (mut arrivals, mut path) = (Vec::new(), String::new());
-    while after < last {
-        path.clear();
-        write!(path, "/feed/v1/orders?after={feed}-{after}&wait=30")?;
-        let body = connection.get(&path).await?;
-        let at = Instant::now();
-        let through = last_number(body).ok_or("a page without a continuation token")?;
-        if through > after {
-            arrivals.push(Arrival { asked: after, through, at });
-        }
-        after = through;
+/// Lets them go on until each has everything.
+fn consume(mut consumers: Vec<Consumer>) -> Result<Vec<Consumer>> {
+    let mut poll = Poll::new()?;
+    for (place, consumer) in consumers.iter_mut().enumerate() {
+        let stream = consumer.connection.stream();
+        poll.registry().register(stream, Token(place), Interest::READABLE)?;
+        consumer.ask()?;
     }
-    Ok(arrivals)
+    let mut events = Events::with_capacity(consumers.len().max(1));
+    while consumers.iter().any(|consumer| !consumer.has_all()) {
+        poll.poll(&mut events, None)?;
+        for event in &events {
+            consumers[event.token().0].go_on()?;
+        }
+    }
+    Ok(consumers)
+}
+
+struct Consumer {
+    connection: Connection<TcpStream>,
+    feed: String,
+    after: i64,
+    last: i64,
+    path: String,
+    arrivals: Vec<Arrival>,
+}
+
+impl Consumer {
+    fn new(address: &str, feed: &str, numbers: &Range<i64>) -> Result<Self> {
+        let stream = std::net::TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        Ok(Self {
+            connection: Connection::new(TcpStream::from_std(stream)),
+            feed: feed.to_owned(),
+            after: numbers.start,
+            last: numbers.end,
+            path: String::new(),
+            arrivals: Vec::new(),
+        })
+    }
+
+    fn has_all(&self) -> bool {
+        self.after >= self.last
+    }
+
+    fn ask(&mut self) -> Result<()> {
+        self.path.clear();
+        write!(self.path, "/feed/v1/orders?after={}-{}&wait=30", self.feed, self.after)?;
+        Ok(self.connection.ask(&self.path)?)
+    }
+
+    /// Takes in what has come, and asks for the next page when it is a whole one.
+    fn go_on(&mut self) -> Result<()> {
+        let Some(page) = self.connection.answer()? else { return Ok(()) };
+        let at = Instant::now();
+        let through = last_number(page).ok_or("a page without a continuation token")?;
+        if through > self.after {
+            self.arrivals.push(Arrival { asked: self.after, through, at });
+        }
+        self.after = through;
+        if self.has_all() { Ok(()) } else { self.ask() }
+    }
 }
 
 /// The sequence number in the page's token, found without reading the orders.

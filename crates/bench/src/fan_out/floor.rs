@@ -16,8 +16,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::consumer::Consumers;
 use super::writer::{Confirmed, on_a_thread};
-use super::{SETTLE, delivery, received, wait_all};
+use super::{SETTLE, delivery};
 use crate::Result;
 use crate::cli::FanOut;
 use crate::http_client::Connection;
@@ -32,22 +33,25 @@ const FEED: &str = "floor-1";
 pub(super) async fn measure(settings: FanOut) -> Result<Vec<f64>> {
     let server = service("floor").start().await;
     let last = i64::from(settings.rate * settings.seconds);
-    let waiting = wait_all(server.address(), FEED, 0..last, settings.consumers).await?;
+    let waiting = Consumers::start(server.address(), FEED, &(0..last), settings.consumers)?;
     sleep(SETTLE).await;
     let address = server.address().to_owned();
     let confirmed = on_a_thread(async move { confirm(&address, settings.rate, last).await });
     let confirmed = confirmed.await.map_err(|_| "the writer has ended")??;
-    delivery(&confirmed, &received(waiting).await?)
+    delivery(&confirmed, &waiting.received().await?)
 }
 
 async fn confirm(address: &str, rate: u32, count: i64) -> Result<Vec<Confirmed>> {
-    let mut connection = Connection::open(address).await?;
+    let stream = std::net::TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    let mut connection = Connection::new(stream);
     let mut ticks = interval(Duration::from_secs(1) / rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut confirmed = Vec::new();
     for sequence_nr in 1..=count {
         ticks.tick().await;
-        connection.get("/confirm").await?;
+        connection.ask("/confirm")?;
+        connection.answer()?;
         confirmed.push(Confirmed { sequence_nr, at: Instant::now() });
     }
     Ok(confirmed)
