@@ -91,7 +91,15 @@ impl News {
 
     /// How often there has been news; once more when nobody has looked for `interval`.
     pub fn current(&self, interval: Duration) -> u64 {
-        self.rise_if(|bulletin| bulletin.since.elapsed() >= interval);
+        let is_over = |bulletin: &Bulletin| bulletin.since.elapsed() >= interval;
+        {
+            // As a rule only read, beside others who do.
+            let bulletin = self.0.borrow();
+            if !is_over(&bulletin) {
+                return bulletin.generation;
+            }
+        }
+        self.rise_if(is_over);
         self.generation()
     }
 

@@ -11,7 +11,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
 use contract::problem::{Problem, ProblemCode};
@@ -76,7 +76,7 @@ impl Site {
 /// What all requests have in common.
 pub(super) struct Common {
     pub(super) site: Site,
-    measured: Measured,
+    pub(super) measured: Measured,
     /// See [`Common::date`].
     date: Mutex<(Duration, Arc<str>)>,
 }
@@ -102,27 +102,9 @@ impl Common {
             )
     }
 
-    /// Counts a request as in flight until it is answered, or its caller has gone.
-    pub(super) fn enter(&self) -> InFlight {
-        self.measured.enter()
-    }
-
     /// The caller's own id, or a new one.
     pub(super) fn request_id(&self, headers: &HeaderMap, now: Timestamp) -> String {
         request_id(headers).unwrap_or_else(|| self.site.random.uuid(now))
-    }
-
-    /// Notes that a request was answered; how long it took.
-    pub(super) fn measure(
-        &self,
-        method: &Method,
-        route: &str,
-        status: StatusCode,
-        started: Timestamp,
-    ) -> Duration {
-        let took = self.site.clock.now().since(started);
-        self.measured.record(method, route, status, took);
-        took
     }
 
     /// Adds what every answer says.
@@ -221,7 +203,7 @@ impl Passage {
             method,
             span,
             started,
-            _in_flight: common.enter(),
+            _in_flight: common.measured.enter(),
             common,
         }
     }
@@ -229,7 +211,8 @@ impl Passage {
     fn complete(self, response: Response) -> Response {
         let mut response = write_body(response, &self.asker, self.common.site.frame);
         let route = self.route.as_ref().map_or("(none)", MatchedPath::as_str);
-        let took = self.common.measure(&self.method, route, response.status(), self.started);
+        let took = self.common.site.clock.now().since(self.started);
+        self.common.measured.record(&self.method, route, response.status(), took);
         let (status, ms) = (response.status().as_u16(), millis(took));
         self.span.in_scope(|| tracing::debug!(target: LOGGED_AS, status, ms, "answered"));
         self.common.sign(response.headers_mut(), self.id, self.is_docs);

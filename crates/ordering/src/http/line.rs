@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use futures_util::FutureExt as _;
 use kit::http::fast_path::{Exchange, Reply};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::AppState;
 use super::feed::read;
@@ -27,6 +28,8 @@ use crate::store::FeedAnswer;
 
 /// How many are served before everything else that is ready gets its turn.
 const AT_ONCE: usize = 16;
+/// From how many on two hand out.
+const MANY: usize = 64;
 
 /// Who waits at the end of the feed, in the order in which they came, but for those who come while the
 /// line is being walked: whoever has nothing to wait for yet then comes behind them.
@@ -38,6 +41,8 @@ struct Shared {
     waiting: Mutex<Queue>,
     /// Rung when the line has to be walked though there is no news.
     bell: Notify,
+    /// Rung when somebody's patience is over sooner than that of all others.
+    hurry: Notify,
     /// Whether pages are being handed out.
     is_moving: AtomicBool,
 }
@@ -45,6 +50,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     places: VecDeque<Place>,
+    /// Nobody's patience is over before; `None` when nobody has come since somebody looked.
+    deadline: Option<Instant>,
     /// Nobody comes any more who hands anything out: the service stops.
     is_closed: bool,
 }
@@ -55,6 +62,8 @@ struct Place {
     wanted: Arc<Wanted>,
     /// The generation of news in which there was nothing new; `None` when there is.
     seen: Option<u64>,
+    /// When the patience is over.
+    deadline: Instant,
     /// Where the answer goes. Dropped without one: look for yourself.
     caller: Caller,
 }
@@ -107,7 +116,9 @@ pub(super) async fn wait(
         let generation = state.news.current(state.sequencer_interval);
         let mut seen = Some(generation);
         if is_over || !state.line.ends_with(wanted, generation) {
-            let answer = state.head.answer(wanted, generation, || look(state, wanted)).await?;
+            // Apart: only the first of many looks, and what that takes is not to be moved about with each.
+            let looked = state.head.answer(wanted, generation, || look(state, wanted));
+            let answer = Box::pin(looked).await?;
             // Whoever asks for the newest while others are being served comes behind them.
             let has_news = !answer.is_empty_page();
             let is_newest = matches!(answer, Answer::Page(_)) && answer.is_worth_keeping();
@@ -119,18 +130,16 @@ pub(super) async fn wait(
                 seen = None;
             }
         }
-        let handed = async {
-            if let Some(exchange) = exchange {
-                state.line.join(state, wanted, seen, Caller::Connection(exchange.reply()));
-                exchange.let_go().await;
-                return None;
-            }
+        let place = |caller| Place { wanted: Arc::clone(wanted), seen, deadline, caller };
+        if let Some(exchange) = exchange {
+            state.line.join(state, place(Caller::Connection(exchange.reply())));
+            exchange.let_go().await;
+        } else {
             let (handler, handed) = oneshot::channel();
-            state.line.join(state, wanted, seen, Caller::Handler(handler));
-            handed.await.ok()
-        };
-        if let Ok(Some(answer)) = timeout_at(deadline, handed).await {
-            return Ok(answer);
+            state.line.join(state, place(Caller::Handler(handler)));
+            if let Ok(answer) = handed.await {
+                return Ok(answer);
+            }
         }
         is_over = state.shutdown.is_cancelled() || Instant::now() >= deadline;
     }
@@ -148,24 +157,30 @@ async fn look(state: &AppState, wanted: &Wanted) -> Result<Answer> {
 }
 
 /// Hands pages out until the service stops: with each piece of news, and at the latest when nobody has
-/// looked for the interval of the sequencer.
+/// looked for the interval of the sequencer. Whose patience is over has to go meanwhile.
 pub async fn hand_out(state: AppState) {
     let mut news = state.news.subscribe();
-    let _closing = Closing(&state.line);
-    loop {
-        // Before the line is walked: what is stamped from here on either is seen or wakes.
-        news.mark_unchanged();
-        if state.shutdown.run_until_cancelled(state.line.walk(&state)).await.is_none() {
-            return;
+    let closing = Closing(&state.line);
+    let handing_out = async {
+        loop {
+            // Before the line is walked: what is stamped from here on either is seen or wakes.
+            news.mark_unchanged();
+            state.line.walk(&state).await;
+            let next_look = state.news.since() + state.sequencer_interval;
+            tokio::select! {
+                _ = news.changed() => {}
+                () = state.line.0.bell.notified() => {}
+                () = sleep_until(next_look), if !state.line.lock().places.is_empty() => {}
+            }
         }
-        let next_look = state.news.since() + state.sequencer_interval;
-        tokio::select! {
-            () = state.shutdown.cancelled() => return,
-            _ = news.changed() => {}
-            () = state.line.0.bell.notified() => {}
-            () = sleep_until(next_look), if !state.line.lock().places.is_empty() => {}
-        }
+    };
+    tokio::select! {
+        biased;
+        () = state.shutdown.cancelled() => {}
+        () = handing_out => {}
+        () = state.line.let_go_in_time() => {}
     }
+    drop(closing);
 }
 
 /// Closes the line, however its handing out ends.
@@ -177,6 +192,9 @@ impl Drop for Closing<'_> {
     }
 }
 
+/// A page that was handed out: in which generation of news, and to whoever wants this.
+type HandedOut = (u64, Arc<Wanted>, Answer);
+
 impl Line {
     /// Whether the last in line has seen nothing new behind the same token: nor would the next.
     fn ends_with(&self, wanted: &Arc<Wanted>, generation: u64) -> bool {
@@ -187,12 +205,11 @@ impl Line {
     }
 
     /// Takes the last place; see [`Place::seen`].
-    fn join(&self, state: &AppState, wanted: &Arc<Wanted>, seen: Option<u64>, caller: Caller) {
+    fn join(&self, state: &AppState, place: Place) {
+        let seen = place.seen;
         let is_first = {
             let mut waiting = self.lock();
-            if !waiting.is_closed {
-                waiting.places.push_back(Place { wanted: Arc::clone(wanted), seen, caller });
-            }
+            self.take_last(&mut waiting, place);
             waiting.places.len() == 1
         };
         // Who came while the line was being walked may not have been seen; who is the first, starts the
@@ -202,68 +219,118 @@ impl Line {
         }
     }
 
+    fn take_last(&self, waiting: &mut Queue, place: Place) {
+        if waiting.is_closed {
+            return;
+        }
+        if waiting.deadline.is_none_or(|earliest| place.deadline < earliest) {
+            waiting.deadline = Some(place.deadline);
+            self.0.hurry.notify_one();
+        }
+        waiting.places.push_back(place);
+    }
+
     fn is_moving(&self) -> bool {
         self.0.is_moving.load(Ordering::Relaxed)
     }
 
     /// Serves everybody for whom there is something new.
     async fn walk(&self, state: &AppState) {
+        let left = Arc::new(AtomicUsize::new(self.lock().places.len()));
+        let is_long = left.load(Ordering::Relaxed) >= MANY;
         self.0.is_moving.store(true, Ordering::Relaxed);
-        let mut served = 0;
-        let mut last = None;
-        let places = self.lock().places.len();
-        for _ in 0..places {
-            let Some(place) = self.next() else { break };
-            if self.serve(state, place, &mut last).await {
-                served += 1;
-                if served % AT_ONCE == 0 {
-                    yield_now().await;
-                }
-            }
+        let other = is_long.then(|| {
+            let (line, state, left) = (self.clone(), state.clone(), Arc::clone(&left));
+            AbortOnDropHandle::new(tokio::spawn(async move { line.serve(&state, &left).await }))
+        });
+        self.serve(state, &left).await;
+        if let Some(other) = other {
+            // It catches what panics.
+            let _ = other.await;
         }
         self.0.is_moving.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the first has left the line. Otherwise there is nothing new, and the place is the last.
-    /// `last` is what was handed out last.
-    async fn serve(
-        &self,
-        state: &AppState,
-        mut place: Place,
-        last: &mut Option<(u64, Arc<Wanted>, Answer)>,
-    ) -> bool {
-        let generation = state.news.current(state.sequencer_interval);
-        if let Some((when, wanted, answer)) = last
-            && *when == generation
-            && Arc::ptr_eq(wanted, &place.wanted)
-        {
-            place.caller.send(state, answer);
-            return true;
-        }
-        if place.seen != Some(generation) {
-            let wanted = &place.wanted;
-            let looked = state.head.answer(wanted, generation, || look(state, wanted));
-            // What panics here does so again where each looks alone, and is answered there.
-            match AssertUnwindSafe(looked).catch_unwind().await {
-                Ok(Ok(answer)) if answer.is_empty_page() => place.seen = Some(generation),
-                Ok(Ok(answer)) => {
-                    if !answer.is_worth_keeping() {
-                        // It would be read again for each of the others: together they share it.
-                        self.lock().places.retain(|other| other.wanted != place.wanted);
-                    }
-                    let (_, _, answer) = last.insert((generation, place.wanted, answer));
-                    place.caller.send(state, answer);
-                    return true;
-                }
-                // Each by itself, and together, rather than one after the other.
-                Ok(Err(_)) | Err(_) => {
-                    self.lock().places.clear();
-                    return true;
-                }
+    /// Serves those who stand in front, until so many are `left` to others.
+    async fn serve(&self, state: &AppState, left: &AtomicUsize) {
+        let mut last = None;
+        while let Some(places) = self.next(left) {
+            if self.serve_some(state, places, &mut last).await {
+                yield_now().await;
             }
         }
-        self.lock().places.push_back(place);
-        false
+    }
+
+    /// The next few whose turn it is; `None` when nobody is left.
+    fn next(&self, left: &AtomicUsize) -> Option<VecDeque<Place>> {
+        let mut waiting = self.lock();
+        let few = left.load(Ordering::Relaxed).min(AT_ONCE).min(waiting.places.len());
+        // Only who holds the lock takes any.
+        left.fetch_sub(few, Ordering::Relaxed);
+        (few > 0).then(|| waiting.places.drain(..few).collect())
+    }
+
+    /// Whether any of them has left the line. For the others there is nothing new, and they come last.
+    /// `last` is what was handed out last.
+    async fn serve_some(
+        &self,
+        state: &AppState,
+        mut places: VecDeque<Place>,
+        last: &mut Option<HandedOut>,
+    ) -> bool {
+        let generation = state.news.current(state.sequencer_interval);
+        let mut has_served = false;
+        while let Some(mut place) = places.pop_front() {
+            if let Some((when, wanted, answer)) = last
+                && *when == generation
+                && Arc::ptr_eq(wanted, &place.wanted)
+            {
+                place.caller.send(state, answer);
+                has_served = true;
+                continue;
+            }
+            if place.caller.is_gone() {
+                continue;
+            }
+            if place.seen != Some(generation) {
+                let wanted = &place.wanted;
+                let looked = state.head.answer(wanted, generation, || look(state, wanted));
+                // What panics here does so again where each looks alone, and is answered there.
+                match AssertUnwindSafe(looked).catch_unwind().await {
+                    Ok(Ok(answer)) if answer.is_empty_page() => place.seen = Some(generation),
+                    Ok(Ok(answer)) => {
+                        if !answer.is_worth_keeping() {
+                            // It would be read again for each of the others: together they share it.
+                            places.retain(|other| other.wanted != place.wanted);
+                            self.lock().places.retain(|other| other.wanted != place.wanted);
+                        }
+                        let (_, _, answer) = last.insert((generation, place.wanted, answer));
+                        place.caller.send(state, answer);
+                        has_served = true;
+                        continue;
+                    }
+                    // Each by itself, and together, rather than one after the other.
+                    Ok(Err(_)) | Err(_) => {
+                        self.lock().places.clear();
+                        return true;
+                    }
+                }
+            }
+            self.take_last(&mut self.lock(), place);
+        }
+        has_served
+    }
+
+    /// Lets everybody go whose patience is over, to look once more and be told that there is nothing. One
+    /// timer for all of them, since as a rule there is something before it is over.
+    async fn let_go_in_time(&self) {
+        loop {
+            let deadline = self.lock().let_go(Instant::now());
+            tokio::select! {
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {}
+                () = self.0.hurry.notified() => {}
+            }
+        }
     }
 
     /// Lets everybody look for themselves, who then see that the service stops.
@@ -273,18 +340,18 @@ impl Line {
         waiting.places.clear();
     }
 
-    /// The first whose caller is still there.
-    fn next(&self) -> Option<Place> {
-        let mut waiting = self.lock();
-        while let Some(place) = waiting.places.pop_front() {
-            if !place.caller.is_gone() {
-                return Some(place);
-            }
-        }
-        None
-    }
-
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// Lets those go whose patience is over; when that of the next will be.
+    fn let_go(&mut self, now: Instant) -> Option<Instant> {
+        if self.deadline.is_some_and(|earliest| earliest <= now) {
+            self.places.retain(|place| place.deadline > now);
+            self.deadline = self.places.iter().map(|place| place.deadline).min();
+        }
+        self.deadline
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
@@ -62,34 +63,41 @@ enum State {
 }
 
 /// The right to answer. Dropped without an answer, it tells so; see [`Exchange::let_go`].
-pub struct Reply(Arc<Exchange>);
+pub struct Reply {
+    exchange: Arc<Exchange>,
+    was_used: bool,
+}
 
 impl Reply {
     /// Sends the answer, unless there is one already; whether it is on its way.
-    pub fn send(self, answer: &Prepared) -> bool {
-        self.0.send(answer, false)
+    pub fn send(mut self, answer: &Prepared) -> bool {
+        self.was_used = true;
+        self.exchange.send(answer, false)
     }
 
     /// Whether nobody waits any more.
     pub fn is_closed(&self) -> bool {
-        !matches!(self.0.turn().state, State::Open { .. })
+        !matches!(self.exchange.turn().state, State::Open { .. })
     }
 
     /// What it answers.
     pub fn exchange(&self) -> &Exchange {
-        &self.0
+        &self.exchange
     }
 }
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Reply").field(&self.0.route).finish()
+        f.debug_tuple("Reply").field(&self.exchange.route).finish()
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        let mut turn = self.0.turn();
+        if self.was_used {
+            return;
+        }
+        let mut turn = self.exchange.turn();
         if let State::Open { was_let_go, .. } = &mut turn.state {
             *was_let_go = true;
             turn.wake();
@@ -112,7 +120,7 @@ impl Exchange {
         route: &'static str,
         id: Option<&str>,
     ) -> Arc<Self> {
-        let state = State::Open { _in_flight: common.enter(), was_let_go: false };
+        let state = State::Open { _in_flight: common.measured.enter(), was_let_go: false };
         Arc::new(Self {
             connection: Arc::downgrade(connection),
             route,
@@ -125,16 +133,13 @@ impl Exchange {
 
     /// Lets somebody else answer.
     pub fn reply(self: &Arc<Self>) -> Reply {
-        if let State::Open { was_let_go, .. } = &mut self.turn().state {
-            *was_let_go = false;
-        }
-        Reply(Arc::clone(self))
+        Reply { exchange: Arc::clone(self), was_used: false }
     }
 
-    /// Until a [`Reply`] was dropped without an answer.
+    /// Until a [`Reply`] was dropped without an answer; once for each.
     pub async fn let_go(&self) {
-        self.until(|turn| match turn.state {
-            State::Open { was_let_go: true, .. } => Some(()),
+        self.until(|turn| match &mut turn.state {
+            State::Open { was_let_go, .. } => mem::take(was_let_go).then_some(()),
             _ => None,
         })
         .await;
@@ -159,10 +164,12 @@ impl Exchange {
     /// See [`Reply::send`]. Behind the last answer the connection is closed.
     pub(super) fn send(self: &Arc<Self>, answer: &Prepared, is_last: bool) -> bool {
         let Some(connection) = self.begin() else { return false };
-        let first = Bytes::from(self.first_fields(is_last));
+        let now = self.common.site.clock.now();
+        let first = Bytes::from(self.first_fields(now, is_last));
         let mut rest = first.chain(answer.head.clone()).chain(answer.document.clone());
         let written = write(&connection, &mut rest);
-        self.common.measure(&Method::GET, self.route, StatusCode::OK, self.started);
+        let took = now.since(self.started);
+        self.common.measured.record(&Method::GET, self.route, StatusCode::OK, took);
         if written.is_ok() && rest.has_remaining() {
             let exchange = Arc::clone(self);
             tokio::spawn(async move { exchange.write_on(connection, rest).await });
@@ -205,8 +212,7 @@ impl Exchange {
     }
 
     /// What an answer begins with that is only this one's.
-    fn first_fields(&self, is_last: bool) -> String {
-        let now = self.common.site.clock.now();
+    fn first_fields(&self, now: Timestamp, is_last: bool) -> String {
         let id = self.id.clone().unwrap_or_else(|| self.common.site.random.uuid(now));
         let end = if is_last { "connection: close\r\n" } else { "" };
         let date = self.common.date(now);
@@ -246,7 +252,10 @@ impl Exchange {
             if let Some(seen) = look(&mut turn) {
                 return Poll::Ready(seen);
             }
-            turn.waker = Some(context.waker().clone());
+            // Of the one task, which has asked already what it asks now.
+            if !turn.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                turn.waker = Some(context.waker().clone());
+            }
             Poll::Pending
         })
         .await

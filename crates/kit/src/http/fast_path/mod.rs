@@ -11,6 +11,7 @@
 mod exchange;
 mod handed_on;
 mod request;
+mod stop;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -33,6 +34,7 @@ pub use self::handed_on::Left;
 use self::handed_on::{Connection, HandedOn, Routes, connection};
 pub use self::request::Request;
 use self::request::{MAX_HEAD, Read};
+use self::stop::Stop;
 use super::site::Common;
 
 /// What is answered past the routes.
@@ -87,7 +89,7 @@ impl<F: FastPath> Front<F> {
         let stopped = is_over.clone().cancelled_owned();
         let handed_on = HandedOn { addr, connections, is_over };
         let rest = axum::serve(handed_on, Routes(routes)).with_graceful_shutdown(stopped);
-        let door = Arc::new(Door { common, fast, stop, hand_on });
+        let door = Arc::new(Door { common, fast, stop: Stop::of(stop), hand_on });
         let (served, ()) = tokio::join!(rest.into_future(), door.open(listener));
         served
     }
@@ -97,17 +99,20 @@ impl<F: FastPath> Front<F> {
 struct Door<F: FastPath> {
     common: Arc<Common>,
     fast: F,
-    stop: CancellationToken,
+    stop: Stop,
     hand_on: mpsc::UnboundedSender<(Connection<F::Left>, SocketAddr)>,
 }
 
 impl<F: FastPath> Door<F> {
     async fn open(self: Arc<Self>, mut listener: TcpListener) {
         let open = TaskTracker::new();
-        // `axum` waits when the system has no room for one more.
-        while let Some((stream, addr)) =
-            self.stop.run_until_cancelled(Listener::accept(&mut listener)).await
-        {
+        loop {
+            let (stream, addr) = tokio::select! {
+                biased;
+                () = self.stop.tell() => break,
+                // `axum` waits when the system has no room for one more.
+                accepted = Listener::accept(&mut listener) => accepted,
+            };
             let door = Arc::clone(&self);
             open.spawn(async move {
                 // What is written is a whole answer, and there is nothing to wait for.
@@ -133,7 +138,7 @@ impl<F: FastPath> Door<F> {
         answers: Arc<OwnedWriteHalf>,
     ) -> Option<Connection<F::Left>> {
         let mut read = Vec::with_capacity(1024);
-        let mut stop = pin!(self.stop.cancelled());
+        let mut stop = pin!(self.stop.told());
         let mut is_stopping = false;
         loop {
             let (len, asked, exchange) = match Read::of(&read) {
@@ -177,7 +182,7 @@ impl<F: FastPath> Door<F> {
                     answer = &mut answer, if !is_given => match answer {
                         Ok(Ok(answer)) => {
                             is_given = true;
-                            is_stopping = self.stop.is_cancelled();
+                            is_stopping = self.stop.is_so();
                             exchange.send(&answer, is_stopping);
                         }
                         // Somebody else has answered in this moment.
