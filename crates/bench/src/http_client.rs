@@ -1,27 +1,38 @@
-//! As little of an HTTP/1.1 client as reads pages over one connection that is kept: a thousand of
+//! As little of an HTTP/1.1 client as reads pages over connections that are kept: a thousand of
 //! them are to cost less than the service that they ask.
 
+use std::fmt::Arguments;
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::ops::Range;
 use std::str;
 
 use httparse::{EMPTY_HEADER, Response, Status};
 
-/// A connection, which asks one thing after the other. What it sends and reads stays in the same memory
-/// from one answer to the next.
+/// Where requests are written and answers read, for all connections of a thread: memory for each of them
+/// would be found in no cache when its turn comes.
+pub(crate) struct Scratch {
+    request: Vec<u8>,
+    /// All of it is room.
+    answer: Vec<u8>,
+}
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        Self { request: Vec::new(), answer: vec![0; 4096] }
+    }
+}
+
+/// A connection, which asks one thing after the other.
 pub(crate) struct Connection<S> {
     stream: S,
-    request: Vec<u8>,
-    /// What was read since the last request; the rest of it is room.
-    answer: Vec<u8>,
-    read: usize,
+    /// What has come of an answer that is not whole yet.
+    begun: Vec<u8>,
 }
 
 impl<S: Read + Write> Connection<S> {
     /// Over a stream that nothing was sent on yet, and that sends at once what is written.
     pub(crate) fn new(stream: S) -> Self {
-        // Room for a small answer, or it would be read in many pieces.
-        Self { stream, request: Vec::new(), answer: vec![0; 4096], read: 0 }
+        Self { stream, begun: Vec::new() }
     }
 
     pub(crate) fn stream(&mut self) -> &mut S {
@@ -32,32 +43,39 @@ impl<S: Read + Write> Connection<S> {
     ///
     /// # Errors
     /// When it cannot be sent.
-    pub(crate) fn ask(&mut self, path: &str) -> Result<()> {
-        self.read = 0;
-        self.request.clear();
-        write!(self.request, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    pub(crate) fn ask(&mut self, path: Arguments<'_>, scratch: &mut Scratch) -> Result<()> {
+        let request = &mut scratch.request;
+        request.clear();
+        write!(request, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
         // There is always room for it: all that was sent before has been answered.
-        self.stream.write_all(&self.request)
+        self.stream.write_all(request)
     }
 
     /// The answer's body; `None` when the stream does not wait and has not brought all of it yet.
     ///
     /// # Errors
     /// When it is not answered with 200, or not in a form that is known here.
-    pub(crate) fn answer(&mut self) -> Result<Option<&[u8]>> {
+    pub(crate) fn answer<'s>(&mut self, scratch: &'s mut Scratch) -> Result<Option<&'s [u8]>> {
+        let answer = &mut scratch.answer;
+        let mut read = self.begun.len();
+        answer[..read].copy_from_slice(&self.begun);
         loop {
-            match self.stream.read(&mut self.answer[self.read..]) {
+            match self.stream.read(&mut answer[read..]) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(more) => self.read += more,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Ok(more) => read += more,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.begun.extend_from_slice(&answer[self.begun.len()..read]);
+                    return Ok(None);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
-            if let Some(body) = body(&self.answer[..self.read])? {
-                return Ok(Some(&self.answer[body]));
+            if let Some(body) = body(&answer[..read])? {
+                self.begun.clear();
+                return Ok(Some(&answer[body]));
             }
-            if self.read == self.answer.len() {
-                self.answer.resize(self.read * 2, 0);
+            if read == answer.len() {
+                answer.resize(read * 2, 0);
             }
         }
     }
@@ -92,7 +110,7 @@ fn wrong(what: &str) -> Error {
 mod tests {
     use std::io::{Cursor, Read, Result, Write};
 
-    use super::{Connection, ErrorKind};
+    use super::{Connection, ErrorKind, Scratch};
 
     /// Brings few bytes at a time, and between them says each time that there is nothing yet.
     struct Slow {
@@ -126,11 +144,15 @@ mod tests {
     }
 
     fn get(connection: &mut Connection<Slow>) -> Result<String> {
-        connection.ask("/").unwrap();
-        while connection.answer()?.is_none() {}
-        // The same once more, and it is there at once.
-        let body = super::body(&connection.answer[..connection.read])?.unwrap();
-        Ok(String::from_utf8_lossy(&connection.answer[body]).into_owned())
+        let mut scratch = Scratch::new();
+        connection.ask(format_args!("/"), &mut scratch).unwrap();
+        loop {
+            if let Some(body) = connection.answer(&mut scratch)? {
+                return Ok(String::from_utf8_lossy(body).into_owned());
+            }
+            // As it is when another connection has had its turn.
+            scratch.answer.fill(0);
+        }
     }
 
     #[test]

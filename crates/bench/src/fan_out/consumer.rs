@@ -1,8 +1,7 @@
 //! Those who wait at the end of the feed, each with a connection of its own.
 
-use std::fmt::Write as _;
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Instant;
 
@@ -13,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::Result;
-use crate::http_client::Connection;
+use crate::http_client::{Connection, Scratch};
 use crate::orders::LIMIT;
 
 /// A page that brought something.
@@ -41,11 +40,12 @@ impl Consumers {
         numbers: &Range<i64>,
         count: u32,
     ) -> Result<Self> {
+        let feed = Arc::from(feed);
         let mut shares: Vec<_> =
             (0..thread::available_parallelism()?.get()).map(|_| vec![]).collect();
         // One after the other: of many at once, the system lets some wait for seconds.
         for (_, share) in (0..count).zip((0..shares.len()).cycle()) {
-            shares[share].push(Consumer::new(address, feed, numbers)?);
+            shares[share].push(Consumer::new(address, Arc::clone(&feed), numbers)?);
         }
         let start = |share| {
             let (done, received) = oneshot::channel();
@@ -73,17 +73,25 @@ impl Consumers {
 
 /// Lets them go on until each has everything.
 fn consume(mut consumers: Vec<Consumer>) -> Result<Vec<Consumer>> {
-    let mut poll = Poll::new()?;
+    let (mut poll, mut scratch) = (Poll::new()?, Scratch::new());
     for (place, consumer) in consumers.iter_mut().enumerate() {
         let stream = consumer.connection.stream();
         poll.registry().register(stream, Token(place), Interest::READABLE)?;
-        consumer.ask()?;
+        consumer.ask(&mut scratch)?;
     }
     let mut events = Events::with_capacity(consumers.len().max(1));
+    let mut asking = Vec::new();
     while consumers.iter().any(|consumer| !consumer.has_all()) {
         poll.poll(&mut events, None)?;
-        for event in &events {
-            consumers[event.token().0].go_on()?;
+        // First all that has come: where each had a machine of its own, no page would lie there while
+        // others ask for their next.
+        for place in events.iter().map(|event| event.token().0) {
+            if consumers[place].take_in(&mut scratch)? && !consumers[place].has_all() {
+                asking.push(place);
+            }
+        }
+        for place in asking.drain(..) {
+            consumers[place].ask(&mut scratch)?;
         }
     }
     Ok(consumers)
@@ -91,24 +99,22 @@ fn consume(mut consumers: Vec<Consumer>) -> Result<Vec<Consumer>> {
 
 struct Consumer {
     connection: Connection<TcpStream>,
-    feed: String,
+    feed: Arc<str>,
     after: i64,
     last: i64,
-    path: String,
     arrivals: Vec<Arrival>,
 }
 
 impl Consumer {
-    fn new(address: &str, feed: &str, numbers: &Range<i64>) -> Result<Self> {
+    fn new(address: &str, feed: Arc<str>, numbers: &Range<i64>) -> Result<Self> {
         let stream = std::net::TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         Ok(Self {
             connection: Connection::new(TcpStream::from_std(stream)),
-            feed: feed.to_owned(),
+            feed,
             after: numbers.start,
             last: numbers.end,
-            path: String::new(),
             arrivals: Vec::new(),
         })
     }
@@ -117,22 +123,22 @@ impl Consumer {
         self.after >= self.last
     }
 
-    fn ask(&mut self) -> Result<()> {
-        self.path.clear();
-        write!(self.path, "/feed/v1/orders?after={}-{}&wait=30", self.feed, self.after)?;
-        Ok(self.connection.ask(&self.path)?)
+    fn ask(&mut self, scratch: &mut Scratch) -> Result<()> {
+        let Self { feed, after, .. } = self;
+        let path = format_args!("/feed/v1/orders?after={feed}-{after}&wait=30");
+        Ok(self.connection.ask(path, scratch)?)
     }
 
-    /// Takes in what has come, and asks for the next page when it is a whole one.
-    fn go_on(&mut self) -> Result<()> {
-        let Some(page) = self.connection.answer()? else { return Ok(()) };
+    /// Takes in what has come; whether it is a whole page.
+    fn take_in(&mut self, scratch: &mut Scratch) -> Result<bool> {
+        let Some(page) = self.connection.answer(scratch)? else { return Ok(false) };
         let at = Instant::now();
         let through = last_number(page).ok_or("a page without a continuation token")?;
         if through > self.after {
             self.arrivals.push(Arrival { asked: self.after, through, at });
         }
         self.after = through;
-        if self.has_all() { Ok(()) } else { self.ask() }
+        Ok(true)
     }
 }
 
