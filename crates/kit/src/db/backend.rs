@@ -59,6 +59,9 @@ pub trait Backend:
     /// fails with `SQLITE_BUSY_SNAPSHOT`, which no timeout waits for.
     const BEGIN_WRITE: &'static str;
 
+    /// The same, for statements that find what they write by its keys; see [`super::Db::begin_by_key`].
+    const BEGIN_BY_KEY: &'static str;
+
     /// Begins a transaction whose statements all see one snapshot.
     const BEGIN_SNAPSHOT: &'static str;
 
@@ -134,6 +137,7 @@ pub trait Backend:
 
 impl Backend for Sqlite {
     const BEGIN_WRITE: &'static str = "BEGIN IMMEDIATE";
+    const BEGIN_BY_KEY: &'static str = Self::BEGIN_WRITE;
     const BEGIN_SNAPSHOT: &'static str = "BEGIN";
     const FOR_UPDATE: &'static str = "";
     const SKIP_LOCKED: &'static str = "";
@@ -193,6 +197,8 @@ impl Backend for Sqlite {
 
 impl Backend for Postgres {
     const BEGIN_WRITE: &'static str = "BEGIN";
+    const BEGIN_BY_KEY: &'static str = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; \
+        SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
     const BEGIN_SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     const FOR_UPDATE: &'static str = " for no key update";
     const SKIP_LOCKED: &'static str = " for no key update skip locked";

@@ -78,7 +78,7 @@ impl<B: Backend> Store for SqlStore<B> {
         key: Option<&IdempotencyKey>,
         at: Timestamp,
     ) -> Result<Outcome> {
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin_by_key().await?;
         let id = self.random.uuid(at);
         let outcome = commit::commit::<B>(&mut tx, scope, key, id, at).await?;
         if let Outcome::Done(committed) = &outcome {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use contract::feed::MAX_PAGE_BYTES;
+use kit::http::etag::IfMatch;
 use kit::random::Random;
 use ordering::store::{Store, open};
 use sqlx::{Connection as _, PgConnection};
 use testkit::wait;
 
-use crate::fixture::{at, imported, page_of};
+use crate::fixture::{ada, at, done, imported, page_of};
 
 /// How often PostgreSQL runs a statement before it may settle on a plan for good.
 const TILL_SETTLED: usize = 8;
@@ -121,6 +122,35 @@ async fn a_change_finds_the_one_before_by_index_however_few_there_were() {
         assert_eq!(changed.unwrap().rows_affected(), 20);
     }
     writer.close().await.unwrap();
+    counts(&mut outsider).await;
+    let after: i64 = sqlx::query_scalar(scans).fetch_one(&mut outsider).await.unwrap();
+    assert_eq!(after - before, 0);
+}
+
+/// What a change needs is planned once a session, maybe while whole tables are soonest read.
+#[tokio::test]
+async fn a_change_finds_its_order_by_key_however_few_there_were() {
+    let database = testkit::postgres::database().await;
+    let url = database.url().parse().unwrap();
+    let store = open(&url, &Random::seeded(1), at(0)).await.unwrap();
+    done(store.create_customer("ada", &ada(), None, at(0)).await.unwrap());
+    let orders = (0..20).map(|n| imported(&format!("R-{n}"))).collect();
+    store.import_orders(orders, at(1)).await.unwrap();
+    drop(store);
+    let mut outsider = PgConnection::connect(&database.url()).await.unwrap();
+    sqlx::raw_sql("analyze").execute(&mut outsider).await.unwrap();
+    let first = "select min(number) from orders";
+    let first: i64 = sqlx::query_scalar(first).fetch_one(&mut outsider).await.unwrap();
+    let scans = "select sum(seq_scan)::bigint from pg_stat_user_tables \
+        where relname in ('orders', 'order_lines', 'customers', 'feed_documents')";
+    counts(&mut outsider).await;
+    let before: i64 = sqlx::query_scalar(scans).fetch_one(&mut outsider).await.unwrap();
+    let store = open(&url, &Random::seeded(1), at(0)).await.unwrap();
+    for number in (first..).take(TILL_SETTLED) {
+        let input = imported("again").input;
+        done(store.replace_order(number, &IfMatch::Any, &input, at(2)).await.unwrap());
+    }
+    drop(store);
     counts(&mut outsider).await;
     let after: i64 = sqlx::query_scalar(scans).fetch_one(&mut outsider).await.unwrap();
     assert_eq!(after - before, 0);
