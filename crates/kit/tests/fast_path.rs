@@ -13,6 +13,7 @@ use kit::http::frame::Frame;
 use kit::http::site::Site;
 use kit::random::Random;
 use testkit::net::answer;
+use testkit::wait;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -258,13 +259,16 @@ async fn at_a_stop_who_waits_is_answered_and_every_connection_ends() {
     waiting.send(&ask("stop")).await;
     late.send(&ask("late")).await;
     new.send("GET /fa").await;
-    sleep(Duration::from_millis(50)).await;
+    sleep(Duration::from_millis(500)).await;
     service.stop.cancel();
     let (head, body) = waiting.answer().await;
     assert_eq!(body, "stop");
     assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
     assert_eq!(late.body().await, "by the routes: too late");
-    assert!(TcpStream::connect(&service.address).await.is_err(), "nobody is let in any more");
+    wait::until("nobody is let in any more", PROMPTLY, async || {
+        TcpStream::connect(&service.address).await.is_err()
+    })
+    .await;
     for mut client in [new, idle, waiting, late] {
         client.ends().await;
     }

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ use tempfile::TempDir;
 use testkit::wait;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// It asks for the same port of both kinds of addresses, one after the other, and ends when somebody has taken
+/// the second meanwhile.
+const ATTEMPTS: usize = 5;
 
 /// A running chromedriver. Killed on drop, with every browser that it started.
 #[derive(Debug)]
@@ -29,10 +32,22 @@ impl Driver {
     /// When it is not installed, or does not listen in time.
     pub(crate) async fn start() -> Self {
         let program = installed("LOCKSTEP_CHROMEDRIVER");
+        let mut said = String::new();
+        for _ in 0..ATTEMPTS {
+            match Self::try_start(&program).await {
+                Ok(driver) => return driver,
+                Err(log) => said = log,
+            }
+        }
+        panic!("chromedriver ends as soon as it is started: {said}")
+    }
+
+    /// The same; what it has said when it has ended instead.
+    async fn try_start(program: &Path) -> Result<Self, String> {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let log = directory.path().join("log");
         let output = File::create(&log).expect("the log can be written");
-        let mut command = Command::new(&program);
+        let mut command = Command::new(program);
         command.arg("--port=0").stdin(Stdio::null()).stderr(Stdio::null()).stdout(output);
         // Chromium outlives a killed chromedriver: in a group of their own they go together.
         command.process_group(0);
@@ -41,11 +56,16 @@ impl Driver {
         let child =
             command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         let mut driver = Self { child, directory, port: 0 };
-        driver.port = wait::value("chromedriver listens", START_LIMIT, async || {
-            port(&fs::read_to_string(&log).unwrap_or_default())
+        let child = &mut driver.child;
+        let port = wait::value("chromedriver listens or ends", START_LIMIT, async || {
+            // Before the log is read: what it has said is then all there.
+            let has_ended = child.try_wait().is_ok_and(|status| status.is_some());
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            port(&log).map(Ok).or(has_ended.then_some(Err(log)))
         })
         .await;
-        driver
+        driver.port = port?;
+        Ok(driver)
     }
 
     /// Where it listens: `http://HOST:PORT`.

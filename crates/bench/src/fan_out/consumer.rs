@@ -1,5 +1,6 @@
 //! Those who wait at the end of the feed, each with a connection of its own.
 
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 use std::thread;
@@ -82,7 +83,11 @@ fn consume(mut consumers: Vec<Consumer>) -> Result<Vec<Consumer>> {
     let mut events = Events::with_capacity(consumers.len().max(1));
     let mut asking = Vec::new();
     while consumers.iter().any(|consumer| !consumer.has_all()) {
-        poll.poll(&mut events, None)?;
+        match poll.poll(&mut events, None) {
+            // By a signal, as of a service that ends.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            polled => polled?,
+        }
         // First all that has come: where each had a machine of its own, no page would lie there while
         // others ask for their next.
         for place in events.iter().map(|event| event.token().0) {

@@ -198,7 +198,8 @@ impl Backend for Sqlite {
 impl Backend for Postgres {
     const BEGIN_WRITE: &'static str = "BEGIN";
     const BEGIN_BY_KEY: &'static str = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; \
-        SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
+        SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
+        SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
     const BEGIN_SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     const FOR_UPDATE: &'static str = " for no key update";
     const SKIP_LOCKED: &'static str = " for no key update skip locked";

@@ -274,8 +274,8 @@ impl<B: Backend> Db<B> {
     }
 
     /// A transaction that finds what it writes by its keys. How it does so is planned once, and not anew each
-    /// time, which takes a third of such a transaction. So that no plan lasts that was made while a table was
-    /// empty, none reads a whole one where there is an index.
+    /// time, which takes a third of such a transaction. A plan may be settled on while there is little, and lasts:
+    /// so none that is made here reads a whole table or index.
     pub async fn begin_by_key(&self) -> Result<Transaction<B>> {
         self.writers.begin_with(B::BEGIN_BY_KEY).await.map_err(Error::Unavailable)
     }

@@ -2,12 +2,13 @@
 //!
 //! When something new is there, a thousand that wait cannot all be answered at the same moment. Woken
 //! together they would be answered by chance, some twice before others once; and the sequencer, whose
-//! next stamp they wait for, would have to wait behind all of them. So they stand in line, and one task
-//! hands pages out from its front, few at a time. Whoever is served comes back to the end of the line.
+//! next stamp they wait for, would have to wait behind all of them. So they stand in line, and one task,
+//! or two where many wait, hands pages out from its front, few at a time. Whoever is served comes back to the end of the line.
 //! What is handed out is the page as it is when the turn comes, not when the waiting began.
 
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,7 +27,7 @@ use super::head::{Answer, Wanted};
 use crate::error::Result;
 use crate::store::FeedAnswer;
 
-/// How many are served before everything else that is ready gets its turn.
+/// How many either of those who hand out serves before everything else that is ready gets its turn.
 const AT_ONCE: usize = 16;
 /// From how many on two hand out.
 const MANY: usize = 64;
@@ -50,7 +51,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     places: VecDeque<Place>,
-    /// Nobody's patience is over before; `None` when nobody has come since somebody looked.
+    /// Nobody's patience is over before; `None` when there was nobody when this was looked at last, and
+    /// nobody has come since.
     deadline: Option<Instant>,
     /// Nobody comes any more who hands anything out: the service stops.
     is_closed: bool,
@@ -160,7 +162,7 @@ async fn look(state: &AppState, wanted: &Wanted) -> Result<Answer> {
 /// looked for the interval of the sequencer. Whose patience is over has to go meanwhile.
 pub async fn hand_out(state: AppState) {
     let mut news = state.news.subscribe();
-    let closing = Closing(&state.line);
+    let _closing = Closing(&state.line);
     let handing_out = async {
         loop {
             // Before the line is walked: what is stamped from here on either is seen or wakes.
@@ -180,7 +182,6 @@ pub async fn hand_out(state: AppState) {
         () = handing_out => {}
         () = state.line.let_go_in_time() => {}
     }
-    drop(closing);
 }
 
 /// Closes the line, however its handing out ends.
@@ -244,14 +245,17 @@ impl Line {
             AbortOnDropHandle::new(tokio::spawn(async move { line.serve(&state, &left).await }))
         });
         self.serve(state, &left).await;
-        if let Some(other) = other {
-            // It catches what panics.
-            let _ = other.await;
+        if let Some(other) = other
+            && let Err(ended) = other.await
+            && ended.is_panic()
+        {
+            // As it would have been here.
+            resume_unwind(ended.into_panic());
         }
         self.0.is_moving.store(false, Ordering::Relaxed);
     }
 
-    /// Serves those who stand in front, until so many are `left` to others.
+    /// Serves those who stand in front, as long as any are `left` of this walk.
     async fn serve(&self, state: &AppState, left: &AtomicUsize) {
         let mut last = None;
         while let Some(places) = self.next(left) {
@@ -270,15 +274,15 @@ impl Line {
         (few > 0).then(|| waiting.places.drain(..few).collect())
     }
 
-    /// Whether any of them has left the line. For the others there is nothing new, and they come last.
-    /// `last` is what was handed out last.
+    /// Whether any of them was served, or sent to look. For the others there is nothing new, and they come
+    /// last. `last` is what was handed out last.
     async fn serve_some(
         &self,
         state: &AppState,
         mut places: VecDeque<Place>,
         last: &mut Option<HandedOut>,
     ) -> bool {
-        let generation = state.news.current(state.sequencer_interval);
+        let mut generation = state.news.current(state.sequencer_interval);
         let mut has_served = false;
         while let Some(mut place) = places.pop_front() {
             if let Some((when, wanted, answer)) = last
@@ -289,9 +293,11 @@ impl Line {
                 has_served = true;
                 continue;
             }
-            if place.caller.is_gone() {
+            // To look may have taken a while.
+            if place.caller.is_gone() || place.deadline <= Instant::now() {
                 continue;
             }
+            generation = state.news.current(state.sequencer_interval);
             if place.seen != Some(generation) {
                 let wanted = &place.wanted;
                 let looked = state.head.answer(wanted, generation, || look(state, wanted));
@@ -300,7 +306,8 @@ impl Line {
                     Ok(Ok(answer)) if answer.is_empty_page() => place.seen = Some(generation),
                     Ok(Ok(answer)) => {
                         if !answer.is_worth_keeping() {
-                            // It would be read again for each of the others: together they share it.
+                            // It would be read again for each of the others: of those who look together,
+                            // many share it.
                             places.retain(|other| other.wanted != place.wanted);
                             self.lock().places.retain(|other| other.wanted != place.wanted);
                         }
@@ -326,8 +333,14 @@ impl Line {
     async fn let_go_in_time(&self) {
         loop {
             let deadline = self.lock().let_go(Instant::now());
+            let is_over = async {
+                match deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {}
+                () = is_over => {}
                 () = self.0.hurry.notified() => {}
             }
         }

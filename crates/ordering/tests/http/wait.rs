@@ -62,6 +62,21 @@ async fn patience_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_less_patient_need_not_wait_for_the_others() {
+    let app = App::sqlite().await;
+    let mut waiting: Vec<_> = (0..100).map(|_| wait(&app)).collect();
+    still_waits(&mut waiting[99]).await;
+    let hasty = app.clone();
+    let hasty = tokio::spawn(async move { hasty.get("/feed/v1/orders?wait=1").await });
+    assert!(arrived(hasty).await.is_empty());
+    let order = app.confirmed().await;
+    app.tick().await;
+    for waiting in waiting {
+        assert_eq!(arrived(waiting).await, [order.number]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_the_wait() {
     let app = App::sqlite().await;
     let mut waiting = wait(&app);

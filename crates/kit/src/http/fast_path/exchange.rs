@@ -49,7 +49,7 @@ enum State {
     /// Not answered yet.
     Open {
         _in_flight: InFlight,
-        /// Whoever was to answer it did not.
+        /// Whoever was to answer it did not, and its task has not been told yet.
         was_let_go: bool,
     },
     /// By somebody, who holds no lock meanwhile: whoever has read the answer may come back before its writer
@@ -164,6 +164,7 @@ impl Exchange {
     /// See [`Reply::send`]. Behind the last answer the connection is closed.
     pub(super) fn send(self: &Arc<Self>, answer: &Prepared, is_last: bool) -> bool {
         let Some(connection) = self.begin() else { return false };
+        // As with the routes, what it takes to write the answer is not measured.
         let now = self.common.site.clock.now();
         let first = Bytes::from(self.first_fields(now, is_last));
         let mut rest = first.chain(answer.head.clone()).chain(answer.document.clone());

@@ -144,6 +144,8 @@ impl<F: FastPath> Door<F> {
             let (len, asked, exchange) = match Read::of(&read) {
                 Read::Incomplete if read.len() < MAX_HEAD => {
                     tokio::select! {
+                        // What has come before the stop is answered.
+                        biased;
                         more = stream.read_buf(&mut read) => match more {
                             Ok(1..) => continue,
                             Ok(0) | Err(_) => return None,

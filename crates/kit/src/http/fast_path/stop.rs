@@ -22,7 +22,7 @@ impl Stop {
         Self { service, is_told: AtomicBool::new(false), told: CancellationToken::new() }
     }
 
-    /// Tells it as soon as it is so.
+    /// Tells it as soon as it is so. Somebody has to do this as long as anybody waits.
     pub(super) async fn tell(&self) {
         self.service.cancelled().await;
         // First, so that whoever is woken sees it.
