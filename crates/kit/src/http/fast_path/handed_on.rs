@@ -15,6 +15,8 @@ use tokio::io::{AsyncReadExt as _, Chain, Join, join};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::Service;
 
 /// What the fast path could not answer with, in the extensions of the request: the routes are to tell it,
@@ -40,8 +42,12 @@ pub(super) type Connection<L> = Join<Chain<Cursor<Begun<L>>, OwnedReadHalf>, Own
 /// What was read, and what the fast path left of its first request.
 pub(super) struct Begun<L> {
     read: Vec<u8>,
-    left: Left<L>,
+    left: Left<Pending<L>>,
 }
+
+/// What was left, until the request has reached the routes: `axum` closes at a stop what it has not begun to
+/// read.
+pub(super) type Pending<L> = (L, TaskTrackerToken);
 
 impl<L> AsRef<[u8]> for Begun<L> {
     fn as_ref(&self) -> &[u8] {
@@ -52,7 +58,7 @@ impl<L> AsRef<[u8]> for Begun<L> {
 /// `None` when an answer is still being written, which nobody hands on.
 pub(super) fn connection<L>(
     read: Vec<u8>,
-    left: Option<L>,
+    left: Option<Pending<L>>,
     stream: OwnedReadHalf,
     answers: Arc<OwnedWriteHalf>,
 ) -> Option<Connection<L>> {
@@ -64,6 +70,8 @@ pub(super) fn connection<L>(
 pub(super) struct HandedOn<L> {
     pub(super) addr: SocketAddr,
     pub(super) connections: mpsc::UnboundedReceiver<(Connection<L>, SocketAddr)>,
+    /// Tracks what was left and has not reached the routes.
+    pub(super) pending: TaskTracker,
     /// Cancelled when no more will come.
     pub(super) is_over: CancellationToken,
 }
@@ -76,6 +84,8 @@ impl<L: Send + 'static> Listener for HandedOn<L> {
         if let Some(connection) = self.connections.recv().await {
             return connection;
         }
+        self.pending.close();
+        self.pending.wait().await;
         self.is_over.cancel();
         pending().await
     }
@@ -107,7 +117,7 @@ impl<L: Send + 'static> Service<IncomingStream<'_, HandedOn<L>>> for Routes {
 /// The routes, for one connection.
 pub(super) struct RoutesOf<L> {
     routes: Router,
-    left: Left<L>,
+    left: Left<Pending<L>>,
 }
 
 impl<L> Clone for RoutesOf<L> {
@@ -127,7 +137,7 @@ impl<L: Send + 'static> Service<Request> for RoutesOf<L> {
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         // For the first request only: then it is empty.
-        if let Some(left) = self.left.take() {
+        if let Some((left, _reached)) = self.left.take() {
             request.extensions_mut().insert(Left(Arc::new(Mutex::new(Some(left)))));
         }
         self.routes.call(request)

@@ -87,9 +87,10 @@ impl<F: FastPath> Front<F> {
         let is_over = CancellationToken::new();
         // The routes go on until nothing comes to them any more.
         let stopped = is_over.clone().cancelled_owned();
-        let handed_on = HandedOn { addr, connections, is_over };
+        let pending = TaskTracker::new();
+        let handed_on = HandedOn { addr, connections, pending: pending.clone(), is_over };
         let rest = axum::serve(handed_on, Routes(routes)).with_graceful_shutdown(stopped);
-        let door = Arc::new(Door { common, fast, stop: Stop::of(stop), hand_on });
+        let door = Arc::new(Door { common, fast, stop: Stop::of(stop), hand_on, pending });
         let (served, ()) = tokio::join!(rest.into_future(), door.open(listener));
         served
     }
@@ -101,6 +102,8 @@ struct Door<F: FastPath> {
     fast: F,
     stop: Stop,
     hand_on: mpsc::UnboundedSender<(Connection<F::Left>, SocketAddr)>,
+    /// Tracks what was left to the routes and has not reached them.
+    pending: TaskTracker,
 }
 
 impl<F: FastPath> Door<F> {
@@ -189,7 +192,10 @@ impl<F: FastPath> Door<F> {
                         }
                         // Somebody else has answered in this moment.
                         Ok(Err(_)) | Err(_) if !exchange.withdraw() => is_given = true,
-                        Ok(Err(left)) => return connection(read, Some(left), stream, answers),
+                        Ok(Err(left)) => {
+                            let left = (left, self.pending.token());
+                            return connection(read, Some(left), stream, answers);
+                        }
                         // What panics does so again in the routes, where it is told of.
                         Err(_) => return connection(read, None, stream, answers),
                     },
