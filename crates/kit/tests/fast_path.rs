@@ -13,7 +13,6 @@ use kit::http::frame::Frame;
 use kit::http::site::Site;
 use kit::random::Random;
 use testkit::net::answer;
-use testkit::wait;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -259,17 +258,16 @@ async fn at_a_stop_who_waits_is_answered_and_every_connection_ends() {
     waiting.send(&ask("stop")).await;
     late.send(&ask("late")).await;
     new.send("GET /fa").await;
-    sleep(Duration::from_millis(500)).await;
+    sleep(Duration::from_millis(50)).await;
     service.stop.cancel();
     let (head, body) = waiting.answer().await;
     assert_eq!(body, "stop");
     assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
     assert_eq!(late.body().await, "by the routes: too late");
-    wait::until("nobody is let in any more", PROMPTLY, async || {
-        TcpStream::connect(&service.address).await.is_err()
-    })
-    .await;
-    for mut client in [new, idle, waiting, late] {
+    // Those who do not wait are told to go once nobody can come any more.
+    idle.ends().await;
+    assert!(TcpStream::connect(&service.address).await.is_err(), "nobody is let in any more");
+    for mut client in [new, waiting, late] {
         client.ends().await;
     }
     timeout(PROMPTLY, service.serving).await.expect("ends promptly").unwrap().unwrap();

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ struct Queue {
     /// Nobody's patience is over before; `None` when there was nobody when this was looked at last, and
     /// nobody has come since.
     deadline: Option<Instant>,
+    /// How many of those in front are still to be served by the walk that is under way.
+    left: usize,
     /// Nobody comes any more who hands anything out: the service stops.
     is_closed: bool,
 }
@@ -237,14 +239,17 @@ impl Line {
 
     /// Serves everybody for whom there is something new.
     async fn walk(&self, state: &AppState) {
-        let left = Arc::new(AtomicUsize::new(self.lock().places.len()));
-        let is_long = left.load(Ordering::Relaxed) >= MANY;
+        let is_long = {
+            let mut waiting = self.lock();
+            waiting.left = waiting.places.len();
+            waiting.left >= MANY
+        };
         self.0.is_moving.store(true, Ordering::Relaxed);
         let other = is_long.then(|| {
-            let (line, state, left) = (self.clone(), state.clone(), Arc::clone(&left));
-            AbortOnDropHandle::new(tokio::spawn(async move { line.serve(&state, &left).await }))
+            let (line, state) = (self.clone(), state.clone());
+            AbortOnDropHandle::new(tokio::spawn(async move { line.serve(&state).await }))
         });
-        self.serve(state, &left).await;
+        self.serve(state).await;
         if let Some(other) = other
             && let Err(ended) = other.await
             && ended.is_panic()
@@ -255,10 +260,10 @@ impl Line {
         self.0.is_moving.store(false, Ordering::Relaxed);
     }
 
-    /// Serves those who stand in front, as long as any are `left` of this walk.
-    async fn serve(&self, state: &AppState, left: &AtomicUsize) {
+    /// Serves those who stand in front, as long as any are left of this walk.
+    async fn serve(&self, state: &AppState) {
         let mut last = None;
-        while let Some(places) = self.next(left) {
+        while let Some(places) = self.next() {
             if self.serve_some(state, places, &mut last).await {
                 yield_now().await;
             }
@@ -266,11 +271,10 @@ impl Line {
     }
 
     /// The next few whose turn it is; `None` when nobody is left.
-    fn next(&self, left: &AtomicUsize) -> Option<VecDeque<Place>> {
+    fn next(&self) -> Option<VecDeque<Place>> {
         let mut waiting = self.lock();
-        let few = left.load(Ordering::Relaxed).min(AT_ONCE).min(waiting.places.len());
-        // Only who holds the lock takes any.
-        left.fetch_sub(few, Ordering::Relaxed);
+        let few = waiting.left.min(AT_ONCE).min(waiting.places.len());
+        waiting.left -= few;
         (few > 0).then(|| waiting.places.drain(..few).collect())
     }
 
@@ -298,32 +302,31 @@ impl Line {
                 continue;
             }
             generation = state.news.current(state.sequencer_interval);
-            if place.seen != Some(generation) {
-                let wanted = &place.wanted;
-                let looked = state.head.answer(wanted, generation, || look(state, wanted));
-                // What panics here does so again where each looks alone, and is answered there.
-                match AssertUnwindSafe(looked).catch_unwind().await {
-                    Ok(Ok(answer)) if answer.is_empty_page() => place.seen = Some(generation),
-                    Ok(Ok(answer)) => {
-                        if !answer.is_worth_keeping() {
-                            // It would be read again for each of the others: of those who look together,
-                            // many share it.
-                            places.retain(|other| other.wanted != place.wanted);
-                            self.lock().places.retain(|other| other.wanted != place.wanted);
-                        }
-                        let (_, _, answer) = last.insert((generation, place.wanted, answer));
-                        place.caller.send(state, answer);
-                        has_served = true;
-                        continue;
-                    }
-                    // Each by itself, and together, rather than one after the other.
-                    Ok(Err(_)) | Err(_) => {
-                        self.lock().places.clear();
-                        return true;
-                    }
-                }
+            if place.seen == Some(generation) {
+                self.take_last(&mut self.lock(), place);
+                continue;
             }
-            self.take_last(&mut self.lock(), place);
+            let wanted = &place.wanted;
+            let looked = state.head.answer(wanted, generation, || look(state, wanted));
+            // What panics here does so again where each looks alone, and is answered there.
+            let Ok(Ok(answer)) = AssertUnwindSafe(looked).catch_unwind().await else {
+                // Each by itself, and together, rather than one after the other.
+                self.lock().places.clear();
+                return true;
+            };
+            if answer.is_empty_page() {
+                place.seen = Some(generation);
+                self.take_last(&mut self.lock(), place);
+                continue;
+            }
+            if !answer.is_worth_keeping() {
+                // It would be read again for each of the others: of those who look together, many share it.
+                places.retain(|other| other.wanted != place.wanted);
+                self.lock().places.retain(|other| other.wanted != place.wanted);
+            }
+            let (_, _, answer) = last.insert((generation, place.wanted, answer));
+            place.caller.send(state, answer);
+            has_served = true;
         }
         has_served
     }

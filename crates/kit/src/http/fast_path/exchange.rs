@@ -253,8 +253,8 @@ impl Exchange {
             if let Some(seen) = look(&mut turn) {
                 return Poll::Ready(seen);
             }
-            // Of the one task, which has asked already what it asks now.
-            if !turn.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            // It asks two things here, and its waker is to be copied once.
+            if turn.waker.as_ref().is_none_or(|known| !known.will_wake(context.waker())) {
                 turn.waker = Some(context.waker().clone());
             }
             Poll::Pending

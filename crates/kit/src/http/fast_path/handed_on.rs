@@ -42,12 +42,12 @@ pub(super) type Connection<L> = Join<Chain<Cursor<Begun<L>>, OwnedReadHalf>, Own
 /// What was read, and what the fast path left of its first request.
 pub(super) struct Begun<L> {
     read: Vec<u8>,
-    left: Left<Pending<L>>,
+    left: Left<OnTheWay<L>>,
 }
 
 /// What was left, until the request has reached the routes: `axum` closes at a stop what it has not begun to
 /// read.
-pub(super) type Pending<L> = (L, TaskTrackerToken);
+pub(super) type OnTheWay<L> = (L, TaskTrackerToken);
 
 impl<L> AsRef<[u8]> for Begun<L> {
     fn as_ref(&self) -> &[u8] {
@@ -58,7 +58,7 @@ impl<L> AsRef<[u8]> for Begun<L> {
 /// `None` when an answer is still being written, which nobody hands on.
 pub(super) fn connection<L>(
     read: Vec<u8>,
-    left: Option<Pending<L>>,
+    left: Option<OnTheWay<L>>,
     stream: OwnedReadHalf,
     answers: Arc<OwnedWriteHalf>,
 ) -> Option<Connection<L>> {
@@ -71,7 +71,7 @@ pub(super) struct HandedOn<L> {
     pub(super) addr: SocketAddr,
     pub(super) connections: mpsc::UnboundedReceiver<(Connection<L>, SocketAddr)>,
     /// Tracks what was left and has not reached the routes.
-    pub(super) pending: TaskTracker,
+    pub(super) on_the_way: TaskTracker,
     /// Cancelled when no more will come.
     pub(super) is_over: CancellationToken,
 }
@@ -84,8 +84,8 @@ impl<L: Send + 'static> Listener for HandedOn<L> {
         if let Some(connection) = self.connections.recv().await {
             return connection;
         }
-        self.pending.close();
-        self.pending.wait().await;
+        self.on_the_way.close();
+        self.on_the_way.wait().await;
         self.is_over.cancel();
         pending().await
     }
@@ -117,7 +117,7 @@ impl<L: Send + 'static> Service<IncomingStream<'_, HandedOn<L>>> for Routes {
 /// The routes, for one connection.
 pub(super) struct RoutesOf<L> {
     routes: Router,
-    left: Left<Pending<L>>,
+    left: Left<OnTheWay<L>>,
 }
 
 impl<L> Clone for RoutesOf<L> {

@@ -87,10 +87,10 @@ impl<F: FastPath> Front<F> {
         let is_over = CancellationToken::new();
         // The routes go on until nothing comes to them any more.
         let stopped = is_over.clone().cancelled_owned();
-        let pending = TaskTracker::new();
-        let handed_on = HandedOn { addr, connections, pending: pending.clone(), is_over };
+        let on_the_way = TaskTracker::new();
+        let handed_on = HandedOn { addr, connections, on_the_way: on_the_way.clone(), is_over };
         let rest = axum::serve(handed_on, Routes(routes)).with_graceful_shutdown(stopped);
-        let door = Arc::new(Door { common, fast, stop: Stop::of(stop), hand_on, pending });
+        let door = Arc::new(Door { common, fast, stop: Stop::of(stop), hand_on, on_the_way });
         let (served, ()) = tokio::join!(rest.into_future(), door.open(listener));
         served
     }
@@ -103,7 +103,7 @@ struct Door<F: FastPath> {
     stop: Stop,
     hand_on: mpsc::UnboundedSender<(Connection<F::Left>, SocketAddr)>,
     /// Tracks what was left to the routes and has not reached them.
-    pending: TaskTracker,
+    on_the_way: TaskTracker,
 }
 
 impl<F: FastPath> Door<F> {
@@ -112,7 +112,7 @@ impl<F: FastPath> Door<F> {
         loop {
             let (stream, addr) = tokio::select! {
                 biased;
-                () = self.stop.tell() => break,
+                () = self.stop.begun() => break,
                 // `axum` waits when the system has no room for one more.
                 accepted = Listener::accept(&mut listener) => accepted,
             };
@@ -129,6 +129,7 @@ impl<F: FastPath> Door<F> {
         }
         // Nobody else is let in while those who are in are answered.
         drop(listener);
+        self.stop.tell();
         open.close();
         open.wait().await;
     }
@@ -193,7 +194,7 @@ impl<F: FastPath> Door<F> {
                         // Somebody else has answered in this moment.
                         Ok(Err(_)) | Err(_) if !exchange.withdraw() => is_given = true,
                         Ok(Err(left)) => {
-                            let left = (left, self.pending.token());
+                            let left = (left, self.on_the_way.token());
                             return connection(read, Some(left), stream, answers);
                         }
                         // What panics does so again in the routes, where it is told of.

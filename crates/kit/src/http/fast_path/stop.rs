@@ -22,9 +22,12 @@ impl Stop {
         Self { service, is_told: AtomicBool::new(false), told: CancellationToken::new() }
     }
 
-    /// Tells it as soon as it is so. Somebody has to do this as long as anybody waits.
-    pub(super) async fn tell(&self) {
+    /// Until it is so; whoever waits for this has to tell it.
+    pub(super) async fn begun(&self) {
         self.service.cancelled().await;
+    }
+
+    pub(super) fn tell(&self) {
         // First, so that whoever is woken sees it.
         self.is_told.store(true, Ordering::Release);
         self.told.cancel();
@@ -81,7 +84,8 @@ mod tests {
 
         service.cancel();
         assert!(stop.is_so());
-        stop.tell().await;
+        stop.begun().await;
+        stop.tell();
         for waiting in waiting {
             timeout(SOON, waiting).await.unwrap().unwrap();
         }
