@@ -3,6 +3,7 @@
 
 use std::fmt::Arguments;
 use std::io::{Error, ErrorKind, Read, Result, Write};
+use std::net::TcpStream;
 use std::ops::Range;
 use std::str;
 
@@ -20,6 +21,16 @@ impl Scratch {
     pub(crate) fn new() -> Self {
         Self { request: Vec::new(), answer: vec![0; 4096] }
     }
+}
+
+/// Connects to `address`; what is written is sent at once.
+///
+/// # Errors
+/// When nobody listens there.
+pub(crate) fn connect(address: &str) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// A connection, which asks one thing after the other.

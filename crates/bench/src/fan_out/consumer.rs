@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::Result;
-use crate::http_client::{Connection, Scratch};
+use crate::http_client::{Connection, Scratch, connect};
 use crate::orders::LIMIT;
 
 /// A page that brought something.
@@ -28,8 +28,8 @@ pub(super) struct Arrival {
 }
 
 /// Consumers that are under way: a thread for each processor has its share of them. On one thread, a
-/// thousand would wait for each other rather than for the feed; with a task for each, they would take as
-/// much of the processors as the service that they ask.
+/// thousand would wait for each other rather than for the feed; with a task for each, they would take more
+/// of the processors from the service that they ask.
 pub(super) struct Consumers(Vec<oneshot::Receiver<Result<Vec<Consumer>>>>);
 
 impl Consumers {
@@ -112,8 +112,7 @@ struct Consumer {
 
 impl Consumer {
     fn new(address: &str, feed: Arc<str>, numbers: &Range<i64>) -> Result<Self> {
-        let stream = std::net::TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
+        let stream = connect(address)?;
         stream.set_nonblocking(true)?;
         Ok(Self {
             connection: Connection::new(TcpStream::from_std(stream)),

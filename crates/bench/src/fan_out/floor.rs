@@ -21,7 +21,7 @@ use super::writer::{Confirmed, on_a_thread};
 use super::{SETTLE, delivery};
 use crate::Result;
 use crate::cli::FanOut;
-use crate::http_client::{Connection, Scratch};
+use crate::http_client::{Connection, Scratch, connect};
 use crate::services::service;
 
 /// How long the one order on a page is: as one of three lines.
@@ -42,9 +42,7 @@ pub(super) async fn measure(settings: FanOut) -> Result<Vec<f64>> {
 }
 
 async fn confirm(address: &str, rate: u32, count: i64) -> Result<Vec<Confirmed>> {
-    let stream = std::net::TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    let (mut connection, mut scratch) = (Connection::new(stream), Scratch::new());
+    let (mut connection, mut scratch) = (Connection::new(connect(address)?), Scratch::new());
     let mut ticks = interval(Duration::from_secs(1) / rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut confirmed = Vec::new();

@@ -7,6 +7,7 @@ use kit::http::etag::IfMatch;
 use kit::random::Random;
 use ordering::store::{Store, open};
 use sqlx::{Connection as _, PgConnection};
+use testkit::postgres::TestDatabase;
 use testkit::wait;
 
 use crate::fixture::{ada, at, done, imported, page_of};
@@ -103,55 +104,53 @@ async fn a_tick_reads_the_queue_and_no_orders() {
     assert!(queue > 0);
 }
 
-/// The trigger's statements are planned once a session, maybe while there is little to find.
-#[tokio::test]
-async fn a_change_finds_the_one_before_by_index_however_few_there_were() {
+/// A database of few orders, which PostgreSQL knows, and a look at it from outside.
+async fn of_few_orders() -> (TestDatabase, PgConnection) {
     let database = testkit::postgres::database().await;
     let store = open(&database.url().parse().unwrap(), &Random::seeded(1), at(0)).await.unwrap();
-    let orders = (0..20).map(|n| imported(&format!("R-{n}"))).collect();
-    store.import_orders(orders, at(1)).await.unwrap();
-    drop(store);
-    let mut outsider = PgConnection::connect(&database.url()).await.unwrap();
-    sqlx::raw_sql("analyze").execute(&mut outsider).await.unwrap();
-    let scans = "select seq_scan from pg_stat_user_tables where relname = 'feed_changes'";
-    counts(&mut outsider).await;
-    let before: i64 = sqlx::query_scalar(scans).fetch_one(&mut outsider).await.unwrap();
-    let mut writer = PgConnection::connect(&database.url()).await.unwrap();
-    for _ in 0..TILL_SETTLED {
-        let changed = sqlx::raw_sql("update orders set note = 'again'").execute(&mut writer).await;
-        assert_eq!(changed.unwrap().rows_affected(), 20);
-    }
-    writer.close().await.unwrap();
-    counts(&mut outsider).await;
-    let after: i64 = sqlx::query_scalar(scans).fetch_one(&mut outsider).await.unwrap();
-    assert_eq!(after - before, 0);
-}
-
-/// What a change needs is planned once a session, maybe while whole tables are soonest read.
-#[tokio::test]
-async fn a_change_finds_its_order_by_key_however_few_there_were() {
-    let database = testkit::postgres::database().await;
-    let url = database.url().parse().unwrap();
-    let store = open(&url, &Random::seeded(1), at(0)).await.unwrap();
     done(store.create_customer("ada", &ada(), None, at(0)).await.unwrap());
     let orders = (0..20).map(|n| imported(&format!("R-{n}"))).collect();
     store.import_orders(orders, at(1)).await.unwrap();
     drop(store);
     let mut outsider = PgConnection::connect(&database.url()).await.unwrap();
     sqlx::raw_sql("analyze").execute(&mut outsider).await.unwrap();
+    (database, outsider)
+}
+
+/// How often these tables were read whole, by all who have worked on the database.
+async fn scans(outsider: &mut PgConnection, tables: &[&str]) -> i64 {
+    counts(outsider).await;
+    let scans = "select sum(seq_scan)::bigint from pg_stat_user_tables where relname = any($1)";
+    sqlx::query_scalar(scans).bind(tables).fetch_one(outsider).await.unwrap()
+}
+
+/// The trigger's statements are planned once a session, maybe while there is little to find.
+#[tokio::test]
+async fn a_change_finds_the_one_before_by_index_however_few_there_were() {
+    let (database, mut outsider) = of_few_orders().await;
+    let before = scans(&mut outsider, &["feed_changes"]).await;
+    let mut writer = PgConnection::connect(&database.url()).await.unwrap();
+    for _ in 0..TILL_SETTLED {
+        let changed = sqlx::raw_sql("update orders set note = 'again'").execute(&mut writer).await;
+        assert_eq!(changed.unwrap().rows_affected(), 20);
+    }
+    writer.close().await.unwrap();
+    assert_eq!(scans(&mut outsider, &["feed_changes"]).await - before, 0);
+}
+
+/// What a change needs is planned once a session, maybe while whole tables are soonest read.
+#[tokio::test]
+async fn a_change_finds_its_order_by_key_however_few_there_were() {
+    const TABLES: [&str; 4] = ["orders", "order_lines", "customers", "feed_documents"];
+    let (database, mut outsider) = of_few_orders().await;
     let first = "select min(number) from orders";
     let first: i64 = sqlx::query_scalar(first).fetch_one(&mut outsider).await.unwrap();
-    let scans = "select sum(seq_scan)::bigint from pg_stat_user_tables \
-        where relname in ('orders', 'order_lines', 'customers', 'feed_documents')";
-    counts(&mut outsider).await;
-    let before: i64 = sqlx::query_scalar(scans).fetch_one(&mut outsider).await.unwrap();
-    let store = open(&url, &Random::seeded(1), at(0)).await.unwrap();
+    let before = scans(&mut outsider, &TABLES).await;
+    let store = open(&database.url().parse().unwrap(), &Random::seeded(1), at(0)).await.unwrap();
     for number in (first..).take(TILL_SETTLED) {
         let input = imported("again").input;
         done(store.replace_order(number, &IfMatch::Any, &input, at(2)).await.unwrap());
     }
     drop(store);
-    counts(&mut outsider).await;
-    let after: i64 = sqlx::query_scalar(scans).fetch_one(&mut outsider).await.unwrap();
-    assert_eq!(after - before, 0);
+    assert_eq!(scans(&mut outsider, &TABLES).await - before, 0);
 }
